@@ -1,0 +1,67 @@
+"""The circuit breaker: stop asking an engine that does not answer.
+
+Opens when, in a window of ten seconds with at least twenty calls, half of them failed or
+were slow.  While open, one call a second is let through as a probe; the first that succeeds
+closes it.  (M. Nygard, *Release It!*, chapter "Stability Patterns".)
+"""
+
+from __future__ import annotations
+
+import threading
+
+WINDOW = 10  # seconds, kept as one bucket each
+FEWEST = 20  # calls in the window below which nothing is concluded
+SHARE = 0.5  # of failed or slow calls that opens
+COOLDOWN = 1.0  # seconds between probes
+
+
+class Breaker:
+    """The health of one engine as this process sees it.  Times are seconds of a monotonic clock."""
+
+    __slots__ = ("_bad", "_calls", "_lock", "_open_until", "_second")
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._forget()
+
+    def _forget(self) -> None:
+        self._calls, self._bad = [0] * WINDOW, [0] * WINDOW
+        self._second = 0
+        self._open_until = 0.0
+
+    @property
+    def open(self) -> bool:
+        """Are calls being held back?"""
+        return self._open_until > 0
+
+    def allows(self, now: float) -> bool:
+        """May a call be sent?  Of those asking while it is open, one each second may."""
+        if not self._open_until:
+            return True
+        with self._lock:
+            if now < self._open_until:
+                return False
+            self._open_until = now + COOLDOWN  # this caller is the probe
+            return True
+
+    def note(self, now: float, bad: bool) -> None:
+        """Count the end of a call that was sent; ``bad`` if it failed or was slow."""
+        second = int(now)
+        if second != self._second:
+            self._turn(second)
+        slot = second % WINDOW
+        self._calls[slot] += 1  # a count lost to another thread does not matter
+        if bad:
+            self._bad[slot] += 1
+            if self._open_until:
+                self._open_until = now + COOLDOWN
+            elif (calls := sum(self._calls)) >= FEWEST and sum(self._bad) >= SHARE * calls:
+                self._open_until = now + COOLDOWN
+        elif self._open_until:
+            self._forget()
+
+    def _turn(self, second: int) -> None:
+        with self._lock:
+            for passed in range(max(self._second + 1, second - WINDOW + 1), second + 1):
+                self._calls[passed % WINDOW] = self._bad[passed % WINDOW] = 0
+            self._second = second

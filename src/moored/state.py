@@ -1,0 +1,78 @@
+"""``State`` and ``AsyncState``: one line for each kind."""
+
+from __future__ import annotations
+
+from types import TracebackType
+from typing import Any, Generic, Self
+
+from moored.kinds.counter import Counter
+from moored.operation import Awaiting, Binding, Blocking, Mode
+from moored.policy import Observer
+from moored.url import Url, default_url, parse
+
+
+class _Kinds(Generic[Mode]):
+    """The kinds of state, and what both ways of calling them share."""
+
+    _binding: Binding[Mode]
+    url: Url
+
+    def _bind(self, url: str | None, mode: type[Mode], options: dict[str, object]) -> None:
+        engine, self.url = parse(url or default_url(), options)
+        deadline: float = self.url.options.get("deadline", 2.0)
+        self._binding = Binding(engine.from_url(self.url), mode, deadline=deadline)
+
+    def counter(self, name: str) -> Counter[Mode]:
+        """The counter of that name."""
+        return Counter(self._binding, name)
+
+    def observe(self, observer: Observer) -> None:
+        """Call ``observer`` with a ``moored.policy.Sent`` after every step that is sent."""
+        self._binding.policy.observers.append(observer)
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self.url}>"
+
+
+class State(_Kinds[Blocking]):
+    """State for blocking code.
+
+    ``url`` names the engine (default: ``MOORED_URL``, else SQLite in the user's state
+    folder); ``options`` are those of the URL, for example ``deadline`` in seconds.  Nothing
+    is opened before it is used.  One for each process and URL is enough; it is safe in
+    threads and after a fork.  Raises ConfigurationError for what it does not understand.
+    """
+
+    def __init__(self, url: str | None = None, **options: Any) -> None:
+        self._bind(url, Blocking, options)
+
+    def close(self) -> None:
+        """Give back connections and files."""
+        self._binding.engine.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+class AsyncState(_Kinds[Awaiting]):
+    """State for asyncio code: the same names, awaitable."""
+
+    def __init__(self, url: str | None = None, **options: Any) -> None:
+        self._bind(url, Awaiting, options)
+
+    async def close(self) -> None:
+        """Give back connections and files."""
+        await self._binding.engine.aclose()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.close()

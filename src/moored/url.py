@@ -1,0 +1,173 @@
+"""URLs: which engine, where, and with which options.
+
+``sqlite:///shop.db`` (relative), ``sqlite:////var/lib/shop.db`` (absolute),
+``redis://user:password@host:6379/0?wait=1``, ``rediss://…`` (TLS), ``unix:///run/redis.sock``,
+``memory:``.  Options stand behind ``?``; ``deadline`` (seconds) is understood by every engine.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Mapping
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
+
+from msgspec import Struct
+
+from moored.errors import ConfigurationError
+
+# One line for each engine: scheme → module:class.
+ENGINES = {
+    "memory": "moored.engines.memory:MemoryEngine",
+    "sqlite": "moored.engines.sqlite:SqliteEngine",
+    "redis": "moored.engines.redis:RedisEngine",
+    "rediss": "moored.engines.redis:RedisEngine",
+    "unix": "moored.engines.redis:RedisEngine",
+}
+
+
+def seconds(text: str) -> float:
+    """A positive number of seconds."""
+    value = float(text)
+    if not 0 < value < 1e6:
+        raise ValueError("a number of seconds above 0")
+    return value
+
+
+def whole(text: str) -> int:
+    """A whole number, 0 or more."""
+    value = int(text)
+    if value < 0:
+        raise ValueError("a whole number, 0 or more")
+    return value
+
+
+def one_of(*words: str) -> Callable[[str], str]:
+    """One of a few words."""
+
+    def parse(text: str) -> str:
+        if text.lower() not in words:
+            raise ValueError(" or ".join(words))
+        return text.lower()
+
+    return parse
+
+
+COMMON: dict[str, Callable[[str], Any]] = {"deadline": seconds}
+
+
+class Url(Struct, frozen=True):
+    """A URL taken apart; ``options`` are parsed.  Its text never shows the password."""
+
+    parts: SplitResult
+    options: Mapping[str, Any]
+
+    @property
+    def scheme(self) -> str:
+        """The part before the colon."""
+        return self.parts.scheme
+
+    @property
+    def database(self) -> str:
+        """The path, with %-escapes undone."""
+        return unquote(self.parts.path)
+
+    def refuse_place(self, why: str) -> None:
+        """Raise ConfigurationError if a host or path is named."""
+        if self.parts.netloc or self.parts.path:
+            raise ConfigurationError(why)
+
+    def __repr__(self) -> str:
+        return f"<Url {self}>"
+
+    def __str__(self) -> str:
+        return redacted(self.parts)
+
+
+def redacted(url: str | SplitResult) -> str:
+    """The URL without user, password and options, safe to show and to log."""
+    parts = urlsplit(url) if isinstance(url, str) else url
+    host = parts.netloc.rpartition("@")[2]
+    if not host and not parts.path.startswith("/"):
+        return f"{parts.scheme}:{parts.path}"
+    return f"{parts.scheme}://{host}{parts.path}"
+
+
+def default_url() -> str:
+    """``MOORED_URL``, or SQLite in the user's state folder (XDG base directory specification)."""
+    if url := os.environ.get("MOORED_URL"):
+        return url
+    home = os.environ.get("XDG_STATE_HOME") or str(Path.home() / ".local" / "state")
+    return sqlite_url(Path(home) / "moored" / "moored.db")
+
+
+def sqlite_url(path: Path) -> str:
+    """The URL of a SQLite file."""
+    from urllib.parse import quote
+
+    return f"sqlite:///{quote(str(path.absolute()))}"
+
+
+def parse(url: str, extra: Mapping[str, object] | None = None) -> tuple[type[Any], Url]:
+    """The engine's class and the URL; ``extra`` are options given beside the URL.
+
+    Raises ConfigurationError for schemes, options and values that are unknown, with a
+    suggestion, and where the engine's driver is not installed.
+    """
+    try:
+        parts = urlsplit(url)
+        port = parts.port  # looked at here, because it raises ValueError
+    except ValueError as error:
+        raise ConfigurationError(f"the URL of the state cannot be read: {error}.") from None
+    del port
+    engine = _engine(parts.scheme, url)
+    known = {**COMMON, **engine.options}
+    pairs = [*parse_qsl(parts.query, keep_blank_values=True)]
+    pairs += [(name, str(value)) for name, value in (extra or {}).items() if value is not None]
+    options: dict[str, Any] = {}
+    for name, text in pairs:
+        if name not in known:
+            raise ConfigurationError(
+                f"{parts.scheme}: has no option {name!r}.{_suggestion(name, known)}"
+                f" Its options: {', '.join(sorted(known))}."
+            )
+        if name in options:
+            raise ConfigurationError(f"the option {name!r} is given twice; keep one.")
+        try:
+            options[name] = known[name](text)
+        except ValueError as error:
+            wanted = str(error) if "literal" not in str(error) and "convert" not in str(error) else "a number"
+            raise ConfigurationError(f"the option {name!r} must be {wanted}, not {text!r}.") from None
+    return engine, Url(parts, options)
+
+
+def _engine(scheme: str, url: str) -> type[Any]:
+    if scheme not in ENGINES:
+        if not scheme:
+            what = f"the state's URL {redacted(url)!r} has no scheme."
+        else:
+            what = f"there is no engine for {scheme}:.{_suggestion(scheme, ENGINES, ':')}"
+        raise ConfigurationError(
+            f"{what} Give one of {', '.join(name + ':' for name in ENGINES)} - for example"
+            " sqlite:///shop.db or redis://localhost:6379/0."
+        )
+    module, _, name = ENGINES[scheme].partition(":")
+    try:
+        engine: type[Any] = getattr(import_module(module), name)
+    except ModuleNotFoundError as error:
+        if error.name is None or error.name.partition(".")[0] == "moored":
+            raise
+        raise ConfigurationError(
+            f"{scheme}: needs the package {error.name!r}, which is not installed:"
+            f" pip install 'moored[{module.rpartition('.')[2]}]'."
+        ) from None
+    return engine
+
+
+def _suggestion(word: str, known: Iterable[str], end: str = "") -> str:
+    from difflib import get_close_matches
+
+    close = get_close_matches(word, list(known), 1, 0.6)
+    return f" Did you mean {close[0]}{end}?" if close else ""
