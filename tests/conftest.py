@@ -1,0 +1,39 @@
+"""What every test shares: Hypothesis settings, and no skipping under continuous integration."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Generator
+from typing import TypeVar
+
+import pytest
+from hypothesis import settings
+
+CI = os.environ.get("CI") == "true"
+
+settings.register_profile("moored", deadline=None)
+settings.register_profile("moored-ci", deadline=None, derandomize=True, print_blob=True)
+settings.load_profile("moored-ci" if CI else "moored")
+
+Report = TypeVar("Report", pytest.TestReport, pytest.CollectReport)
+
+NO_SKIPS = "Under CI=true nothing is skipped, and this was: {}"
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    report = yield
+    return _skipped_is_failed(report)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_make_collect_report() -> Generator[None, pytest.CollectReport, pytest.CollectReport]:
+    report = yield
+    return _skipped_is_failed(report)
+
+
+def _skipped_is_failed(report: Report) -> Report:
+    if CI and report.skipped:
+        report.outcome = "failed"
+        report.longrepr = NO_SKIPS.format(report.longrepr)
+    return report
