@@ -1,0 +1,346 @@
+"""The SQLite engine: the model inside a transaction.
+
+Write-ahead log, ``synchronous=FULL`` unless the URL says otherwise; one writer at a time in
+each process, whose transaction takes along what waits (``commits.py``); readers have a
+connection for each thread and never wait.  Several processes may use one file.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import sqlite3
+import threading
+import time
+import weakref
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, ClassVar
+
+from moored.commands import Bury, Command, Op, Page, Patch, Read, Record, Scan, Step
+from moored.engines.commits import Commits, Ticket
+from moored.engines.memory import wall_clock
+from moored.engines.packing import pack, unpack
+from moored.engines.reserve import Reserve
+from moored.errors import ConfigurationError, CorruptRecord, MooredError, OutcomeUnknown, Unavailable
+from moored.model import apply
+from moored.url import Url, one_of
+
+LAYOUT = "1"
+SCHEMA = """
+CREATE TABLE IF NOT EXISTS moored_records (
+  key TEXT PRIMARY KEY NOT NULL, version INTEGER NOT NULL, expires INTEGER, hour INTEGER, body BLOB NOT NULL);
+CREATE INDEX IF NOT EXISTS moored_hours ON moored_records (hour) WHERE hour IS NOT NULL;
+CREATE TABLE IF NOT EXISTS moored_meta (name TEXT PRIMARY KEY NOT NULL, value TEXT NOT NULL) WITHOUT ROWID;
+INSERT INTO moored_meta VALUES ('layout', '1') ON CONFLICT DO NOTHING;
+INSERT INTO moored_meta VALUES ('store', lower(hex(randomblob(8)))) ON CONFLICT DO NOTHING;
+"""
+LOAD = "SELECT version, expires, body FROM moored_records WHERE key = ?"
+# An upsert rather than a replace: a smaller row stays where it is, which works on a full disk.
+STORE = (
+    "INSERT INTO moored_records VALUES (?, ?, ?, ?, ?) ON CONFLICT (key) DO UPDATE SET"
+    " version = excluded.version, expires = excluded.expires, hour = excluded.hour, body = excluded.body"
+)
+REMOVE = "DELETE FROM moored_records WHERE key = ?"
+SCAN = (
+    "SELECT key FROM moored_records WHERE key > ? AND key >= ? AND key < ? AND (expires IS NULL OR expires > ?)"
+    " ORDER BY key LIMIT ?"
+)
+# The index holds hours, not milliseconds, so that moving a deadline rarely touches it.
+SWEEP = (
+    "DELETE FROM moored_records WHERE rowid IN"
+    " (SELECT rowid FROM moored_records WHERE hour < ? ORDER BY hour LIMIT ?) AND expires <= ?"
+)
+HOUR = 3_600_000
+SWEPT = 100  # expired records removed in one transaction
+SWEEP_EVERY = 30.0, 60.0  # seconds, drawn at random so that processes take turns
+BUSY_PAUSE = 0.0002, 0.002  # seconds between two tries to begin while another process writes
+READ_PATIENCE = 1.0  # seconds a reader waits while the log is being recovered
+
+_abandoned: list[Any] = []  # connections of a parent process: closing them here would harm it
+
+
+class SqliteEngine:
+    """Keeps records in a SQLite file; ``clock`` answers microseconds since 1970."""
+
+    name: ClassVar[str] = "sqlite"
+    traits: ClassVar[frozenset[str]] = frozenset({"durable", "server_clock", "scans"})
+    options: ClassVar[dict[str, Callable[[str], Any]]] = {"synchronous": one_of("full", "normal")}
+    _all: ClassVar[weakref.WeakSet[SqliteEngine]] = weakref.WeakSet()
+
+    def __init__(
+        self, path: str | Path, *, synchronous: str = "full", clock: Callable[[], int] = wall_clock
+    ) -> None:
+        self.path = Path(path).absolute()
+        self.time = clock
+        self._synchronous = synchronous
+        self._reserve = Reserve(self.path)
+        self._commits = Commits(self._carry_out)
+        self._start_again()
+        self._all.add(self)
+
+    @classmethod
+    def from_url(cls, url: Url) -> SqliteEngine:
+        """``sqlite:///relative.db`` or ``sqlite:////absolute.db``."""
+        path = url.database[1:]
+        if url.parts.netloc or not path or path == ":memory:" or "\0" in path:
+            raise ConfigurationError(
+                "a sqlite: URL names a file: sqlite:///shop.db (relative) or sqlite:////var/lib/shop.db"
+                " (absolute). For state that nothing survives, use memory:."
+            )
+        return cls(path, synchronous=url.options.get("synchronous", "full"))
+
+    def _start_again(self) -> None:
+        self._readers = threading.local()
+        self._opened: list[sqlite3.Connection] = []
+        self._writer: sqlite3.Connection | None = None
+        self._sweep_at = 0.0
+
+    @classmethod
+    def after_fork(cls) -> None:
+        """In the child: leave the parent's connections alone and open others on first use."""
+        for engine in cls._all:
+            _abandoned.append((engine._opened, engine._writer))
+            engine._start_again()
+            engine._commits.start_again()
+
+    # --- The engine's protocol ------------------------------------------------------------
+
+    def connect(self, timeout: float) -> None:
+        """Open the file; make it, and its tables, if there is none."""
+        self._reader()
+
+    async def aconnect(self, timeout: float) -> None:
+        """The same."""
+        self._reader()
+
+    def execute(self, step: Step, ops: tuple[Op, ...], timeout: float) -> list[Any]:
+        """Carry out each command of the step; one transaction if any of them can change something."""
+        if any([not isinstance(command, (Read, Scan)) for command in step]):
+            return self._commits.submit(step, ops, timeout)
+        return self._look(step)
+
+    async def aexecute(self, step: Step, ops: tuple[Op, ...], timeout: float) -> list[Any]:
+        """The same; reads take microseconds and happen here, writes wait for the disk elsewhere."""
+        if any([not isinstance(command, (Read, Scan)) for command in step]):
+            return await self._commits.asubmit(step, ops, timeout)
+        return self._look(step)
+
+    def close(self) -> None:
+        """Close the connections of all threads."""
+        self._commits.close()
+        opened, writer = self._opened, self._writer
+        self._start_again()
+        for connection in [*opened, *([writer] if writer else [])]:
+            with suppress(sqlite3.Error):
+                connection.close()
+
+    async def aclose(self) -> None:
+        """The same."""
+        self.close()
+
+    # --- Reading ----------------------------------------------------------------------------
+
+    def _look(self, step: Step) -> list[Any]:
+        try:
+            cursor = self._reader()
+            return [self._one(cursor, command, None) for command in step]
+        except sqlite3.Error as error:
+            raise self._mapped(error) from error
+
+    def _reader(self) -> sqlite3.Connection:
+        connection: sqlite3.Connection | None = getattr(self._readers, "connection", None)
+        if connection is None:
+            connection = self._open(READ_PATIENCE)
+            self._readers.connection = connection
+            self._opened.append(connection)
+        return connection
+
+    def _one(self, db: sqlite3.Connection, command: Command[Any], op: Op | None) -> Any:
+        if isinstance(command, Scan):
+            return self._scan(db, command)
+        old = self._load(db, command.key)
+        new, answer = apply(command, old, self.time(), op)
+        if new is None:
+            if old is not None and not isinstance(command, Read):
+                db.execute(REMOVE, (command.key,))
+        elif new is not old:
+            hour = None if new.expires is None else new.expires // HOUR
+            db.execute(STORE, (command.key, new.version, new.expires, hour, pack(new)))
+        return answer
+
+    def _load(self, db: sqlite3.Connection, key: str) -> Record | None:
+        row = db.execute(LOAD, (key,)).fetchone()
+        return None if row is None else unpack(key, *row)
+
+    def _scan(self, db: sqlite3.Connection, command: Scan) -> Page:
+        end = command.key[:-1] + chr(ord(command.key[-1]) + 1) if command.key else "\U0010ffff"
+        now = self.time() // 1000
+        rows = db.execute(SCAN, (command.cursor, command.key, end, now, command.limit + 1)).fetchall()
+        keys = tuple(key for (key,) in rows[: command.limit])
+        return Page(keys, keys[-1] if len(rows) > command.limit else "")
+
+    # --- Writing ----------------------------------------------------------------------------
+
+    def _carry_out(self, batch: list[Ticket]) -> None:
+        """One transaction for all; each alone if the disk is full, so that what shrinks gets through."""
+        try:
+            self._transaction(batch)
+        except sqlite3.Error as error:
+            if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_FULL:
+                self._fail(batch, self._mapped(error))
+                return
+            for ticket in batch:
+                self._squeeze(ticket)
+
+    def _squeeze(self, ticket: Ticket) -> None:
+        try:
+            self._transaction([ticket])
+        except sqlite3.Error as error:
+            if not (any(map(_frees, ticket.step)) and self._reserve.release()):
+                self._fail([ticket], self._mapped(error))
+                return
+            try:
+                self._transaction([ticket])
+            except sqlite3.Error as still:
+                self._fail([ticket], self._mapped(still))
+
+    def _transaction(self, batch: list[Ticket]) -> None:
+        ends = min([ticket.ends for ticket in batch])
+        db = self._begin(ends)
+        if db is None:
+            self._fail(
+                batch, Unavailable("another process kept SQLite busy for the whole deadline.", outage=False)
+            )
+            return
+        try:
+            for ticket in batch:
+                self._fill(db, ticket)
+            if time.monotonic() >= self._sweep_at:
+                self._sweep(db)
+            db.execute("COMMIT")
+        except BaseException as error:
+            for ticket in batch:
+                ticket.answers = []
+            with suppress(sqlite3.Error):
+                db.execute("ROLLBACK")
+            if not isinstance(error, sqlite3.Error):
+                self._fail(batch, Unavailable("the transaction was interrupted before it was committed."))
+            raise
+
+    def _fill(self, db: sqlite3.Connection, ticket: Ticket) -> None:
+        """Carry out one ticket; what is wrong with its records is its own affair, not the batch's."""
+        ticket.error = None
+        try:
+            ticket.answers = [
+                self._one(db, command, op) for command, op in zip(ticket.step, ticket.ops, strict=True)
+            ]
+        except (MooredError, TypeError) as error:
+            ticket.error = error
+
+    def _begin(self, ends: float) -> sqlite3.Connection | None:
+        """The writer in a transaction; None if another process kept it busy until ``ends``."""
+        db = self._writer
+        if db is None:
+            db = self._writer = self._open(0.0)
+            self._reserve.fill()
+        while True:
+            try:
+                db.execute("BEGIN IMMEDIATE")
+                return db
+            except sqlite3.OperationalError as error:
+                if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY:
+                    raise
+            pause = random.uniform(*BUSY_PAUSE)
+            if time.monotonic() + pause >= ends:
+                return None
+            time.sleep(pause)
+
+    def _sweep(self, db: sqlite3.Connection) -> None:
+        now = self.time() // 1000
+        swept = db.execute(SWEEP, (now // HOUR, SWEPT, now)).rowcount
+        self._sweep_at = time.monotonic() + (0 if swept == SWEPT else random.uniform(*SWEEP_EVERY))
+
+    @staticmethod
+    def _fail(batch: list[Ticket], error: MooredError) -> None:
+        for ticket in batch:
+            ticket.error = error
+
+    # --- Opening ----------------------------------------------------------------------------
+
+    def _open(self, patience: float) -> sqlite3.Connection:
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            # Others on this host have no business in it; SQLite gives its log the same mode.
+            with suppress(FileExistsError):
+                os.close(os.open(self.path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
+        except OSError as error:
+            raise ConfigurationError(
+                f"the SQLite file {self.path} cannot be opened: {error.strerror}. Name a file in a folder that"
+                " this process may write to."
+            ) from None
+        try:
+            db = sqlite3.connect(self.path, timeout=5, isolation_level=None, check_same_thread=False)
+            if db.execute("PRAGMA journal_mode").fetchone()[0] != "wal":
+                _while_busy(lambda: db.execute("PRAGMA journal_mode=WAL"))
+            db.execute(f"PRAGMA synchronous={self._synchronous.upper()}")
+            if not db.execute("SELECT 1 FROM sqlite_master WHERE name = 'moored_meta'").fetchone():
+                _while_busy(lambda: db.executescript(f"BEGIN IMMEDIATE; {SCHEMA} COMMIT"))
+            layout = db.execute("SELECT value FROM moored_meta WHERE name = 'layout'").fetchone()
+            db.execute(f"PRAGMA busy_timeout={int(patience * 1000)}")
+        except sqlite3.Error as error:
+            raise self._mapped(error) from error
+        if layout is None or layout[0] != LAYOUT:
+            raise ConfigurationError(
+                f"the tables in {self.path} were made by another version of Moored (layout"
+                f" {layout and layout[0]}, this version knows {LAYOUT}): use that version, or another file."
+            )
+        return db
+
+    def _mapped(self, error: sqlite3.Error) -> MooredError:
+        code = getattr(error, "sqlite_errorcode", -1) & 0xFF
+        match code:
+            case sqlite3.SQLITE_BUSY | sqlite3.SQLITE_LOCKED:
+                return Unavailable(
+                    f"{self.path.name} is busy: another process is writing to it.", outage=False
+                )
+            case sqlite3.SQLITE_FULL:
+                return Unavailable(
+                    f"the disk with {self.path.name} is full; nothing was changed. Make room on it.",
+                    outage=False,
+                )
+            case sqlite3.SQLITE_READONLY | sqlite3.SQLITE_PERM | sqlite3.SQLITE_CANTOPEN:
+                return Unavailable(
+                    f"{self.path} cannot be written to ({error}); nothing was changed. Look at the modes of the"
+                    " file and its folder, and at how the disk is mounted.",
+                    outage=False,
+                )
+            case sqlite3.SQLITE_NOTADB:
+                return ConfigurationError(f"{self.path} is not a SQLite database: name another file.")
+            case sqlite3.SQLITE_CORRUPT:
+                return CorruptRecord(f"{self.path} is damaged ({error}): restore it from a backup.")
+            case sqlite3.SQLITE_IOERR:
+                return OutcomeUnknown(f"the disk with {self.path.name} failed ({error}).")
+        return Unavailable(f"SQLite could not carry out the step: {error}.")
+
+
+def _frees(command: Command[Any]) -> bool:
+    """Does the command end something, so that it may use up the reserve?"""
+    return isinstance(command, Bury) or (isinstance(command, Patch) and bool(command.unset))
+
+
+def _while_busy(attempt: Callable[[], Any], patience: float = 5.0) -> None:
+    """Several processes may make the same file at the same moment."""
+    ends = time.monotonic() + patience
+    while True:
+        try:
+            attempt()
+            return
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() > ends:
+                raise
+        time.sleep(random.uniform(*BUSY_PAUSE))
+
+
+os.register_at_fork(after_in_child=SqliteEngine.after_fork)
