@@ -53,12 +53,14 @@ class Breaker:
         self._calls[slot] += 1  # a count lost to another thread does not matter
         if bad:
             self._bad[slot] += 1
-            if self._open_until:
-                self._open_until = now + COOLDOWN
-            elif (calls := sum(self._calls)) >= FEWEST and sum(self._bad) >= SHARE * calls:
+            if self._open_until or self._too_bad():
                 self._open_until = now + COOLDOWN
         elif self._open_until:
             self._forget()
+
+    def _too_bad(self) -> bool:
+        calls = sum(self._calls)
+        return calls >= FEWEST and sum(self._bad) >= SHARE * calls
 
     def _turn(self, second: int) -> None:
         with self._lock:

@@ -31,7 +31,7 @@ def record_key(kind: str, name: str) -> str:
 
     A name that begins with ``~`` is digested as well, so that it never meets a digest.
     """
-    if len(name) > KEY_BYTES // 4 and len(name.encode()) > KEY_BYTES or name[:1] == "~":
+    if (len(name) > KEY_BYTES // 4 and len(name.encode()) > KEY_BYTES) or name[:1] == "~":
         return f"{kind}:~{blake2b(name.encode(), digest_size=20).hexdigest()}"
     return f"{kind}:{name}"
 
@@ -151,9 +151,9 @@ class Turn(Protocol):
 
 
 class Enter(Struct, frozen=True):
-    """Wait for one's turn among those in this process who entered for ``key``: first come,
-    first served.  With ``join``, only if there is a queue; None at once if there is none.
+    """Wait for one's turn among those in this process who entered for ``key``.
 
+    First come, first served.  With ``join``, only if there is a queue; None at once if not.
     ``timeout`` is in seconds and set by the policy; when it ends, ConflictError is raised.
     """
 

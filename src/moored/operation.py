@@ -41,7 +41,8 @@ class Binding(Generic[Mode]):
         self.engine = engine
         self.policy = Policy(engine.time, deadline=deadline, engine_name=engine.name)
         self.queues = Queues()
-        self.carry: Callable[[Program[Any]], Any] = self._block if issubclass(mode, Blocking) else self.await_
+        blocking = mode is Blocking
+        self.carry: Callable[[Program[Any]], Any] = self._block if blocking else self.await_
         self.policy.carry = self.carry
 
     def run(self, program: Program[T], deadline: float | None = None) -> T:
@@ -83,8 +84,8 @@ def require(kind: str, needs: frozenset[str], engine: Engine) -> None:
     """Raise UnsupportedError, naming what is missing, if the engine lacks a trait."""
     if missing := needs - engine.traits:
         raise UnsupportedError(
-            f"a {kind} needs an engine that is or has: {', '.join(sorted(missing))}; {engine.name} is not or has"
-            " not. Choose another engine by its URL: sqlite: and redis: serve every kind."
+            f"a {kind} needs an engine with {', '.join(sorted(missing))}, which {engine.name} has not."
+            " Choose another engine by its URL: sqlite: and redis: serve every kind."
         )
 
 

@@ -6,6 +6,7 @@ from types import TracebackType
 from typing import Any, Generic, Self
 
 from moored.kinds.counter import Counter
+from moored.kinds.sessions import Sessions
 from moored.operation import Awaiting, Binding, Blocking, Mode
 from moored.policy import Observer
 from moored.url import Url, default_url, parse
@@ -25,6 +26,11 @@ class _Kinds(Generic[Mode]):
     def counter(self, name: str) -> Counter[Mode]:
         """The counter of that name."""
         return Counter(self._binding, name)
+
+    @property
+    def sessions(self) -> Sessions[Mode]:
+        """The sessions of all subjects: list, look at, revoke."""
+        return Sessions(self._binding, "")
 
     def observe(self, observer: Observer) -> None:
         """Call ``observer`` with a ``moored.policy.Sent`` after every step that is sent."""

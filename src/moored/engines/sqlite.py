@@ -44,8 +44,8 @@ STORE = (
 )
 REMOVE = "DELETE FROM moored_records WHERE key = ?"
 SCAN = (
-    "SELECT key FROM moored_records WHERE key > ? AND key >= ? AND key < ? AND (expires IS NULL OR expires > ?)"
-    " ORDER BY key LIMIT ?"
+    "SELECT key FROM moored_records WHERE key > ? AND key >= ? AND key < ?"
+    " AND (expires IS NULL OR expires > ?) ORDER BY key LIMIT ?"
 )
 # The index holds hours, not milliseconds, so that moving a deadline rarely touches it.
 SWEEP = (
@@ -277,8 +277,8 @@ class SqliteEngine:
                 os.close(os.open(self.path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
         except OSError as error:
             raise ConfigurationError(
-                f"the SQLite file {self.path} cannot be opened: {error.strerror}. Name a file in a folder that"
-                " this process may write to."
+                f"the SQLite file {self.path} cannot be opened: {error.strerror}. Name a file in a"
+                " folder that this process may write to."
             ) from None
         try:
             db = sqlite3.connect(self.path, timeout=5, isolation_level=None, check_same_thread=False)
@@ -312,8 +312,8 @@ class SqliteEngine:
                 )
             case sqlite3.SQLITE_READONLY | sqlite3.SQLITE_PERM | sqlite3.SQLITE_CANTOPEN:
                 return Unavailable(
-                    f"{self.path} cannot be written to ({error}); nothing was changed. Look at the modes of the"
-                    " file and its folder, and at how the disk is mounted.",
+                    f"{self.path} cannot be written to ({error}); nothing was changed. Look at the modes of"
+                    " the file and its folder, and at how the disk is mounted.",
                     outage=False,
                 )
             case sqlite3.SQLITE_NOTADB:

@@ -1,0 +1,115 @@
+"""Sessions: one record for each browser, one small record for each subject.
+
+The session's own record decides whether it lives: one read, one key.  ``record`` holds what
+a session is made of, ``saving`` how it is read and written, ``signing`` who it belongs to,
+``subjects`` the list of somebody's sessions and the gate to new ones.  Every program here is
+made of single-key steps; what may happen between two of them is played through in
+``tests/simulation``.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+from msgspec import Struct
+
+from moored.commands import Read, Record, Scan
+from moored.kinds.sessions.record import integer, session_key, text
+from moored.kinds.sessions.settings import SessionSettings
+from moored.kinds.sessions.subjects import end, end_any, everywhere, listed
+from moored.operation import Handle, Mode, operation
+
+__all__ = ["EndedSession", "SessionInfo", "SessionSettings", "Sessions"]
+
+
+class SessionInfo(Struct, frozen=True):
+    """A live session as its owner or an operator sees it; ``selector`` is its public name."""
+
+    selector: str
+    subject: str | None
+    created: datetime
+    last_seen: datetime
+    expires: datetime | None
+    signed_in: datetime | None = None
+    device: str = ""
+    address: str = ""
+    size: int = 0
+
+
+class EndedSession(Struct, frozen=True):
+    """An ended session, for as long as it is remembered: why it ended, and when."""
+
+    selector: str
+    reason: str
+    ended: datetime
+
+
+class Sessions(Handle[Mode]):
+    """The sessions of all subjects.  None of these calls needs, or shows, a secret."""
+
+    __slots__ = ()
+
+    @operation
+    async def of(self, subject: str) -> list[SessionInfo]:
+        """The live sessions of a subject, the one used last first."""
+        found = [
+            _info(selector, record, entry.device, entry.address)
+            for selector, (entry, record) in (await listed(subject)).items()
+        ]
+        return sorted(found, key=lambda info: info.last_seen, reverse=True)
+
+    @operation
+    async def show(self, selector: str) -> SessionInfo | EndedSession | None:
+        """One session: alive, ended lately and why, or None if nothing is known of it."""
+        record = await Read(session_key(selector))
+        if record is None:
+            return None
+        if record.dead:
+            reason = text(record.fields.get("@note")) or "ended"
+            return EndedSession(selector, reason, datetime.fromtimestamp(record.version / 1_000_000, UTC))
+        return _info(selector, record)
+
+    @operation
+    async def selectors(self, cursor: str = "", limit: int = 100) -> tuple[list[str], str]:
+        """Some of all sessions' selectors, and the cursor to go on with; "" after the last.
+
+        Ended ones are among them while they are remembered.
+        """
+        page = await Scan("session:", cursor, limit)
+        return [key.partition(":")[2] for key in page.keys], page.cursor
+
+    @operation
+    async def revoke(self, selector: str, *, subject: str | None = None) -> bool:
+        """End one session, with ``subject`` only if it is theirs; false if it was not alive.
+
+        After the acknowledgement no request in flight can bring it back.
+        """
+        return await (end_any(selector) if subject is None else end(subject, selector))
+
+    @operation
+    async def revoke_subject(self, subject: str, *, keep: str | None = None) -> None:
+        """Log the subject out everywhere, but for the session ``keep``.
+
+        After the acknowledgement none of the others is alive, and every login that had begun
+        before is refused or ended.
+        """
+        await everywhere(subject, keep)
+
+
+def _info(selector: str, record: Record, device: str = "", address: str = "") -> SessionInfo:
+    fields = record.fields
+    return SessionInfo(
+        selector,
+        text(fields.get("@subject")),
+        _instant(integer(fields, "@created")),
+        _instant(integer(fields, "@seen")),
+        None if record.expires is None else _instant(record.expires),
+        _instant(integer(fields, "@signed_in")) if "@signed_in" in fields else None,
+        device,
+        address,
+        sum(map(len, fields.values())),
+    )
+
+
+def _instant(milliseconds: int) -> datetime:
+    return datetime.fromtimestamp(milliseconds / 1000, UTC)

@@ -1,0 +1,104 @@
+"""Signing in and out: every change of who a session belongs to.
+
+The record's generation counts these changes, and each replaces the verifier in the same
+step, so that the cookie from before proves nothing any more.
+"""
+
+from __future__ import annotations
+
+from msgspec.structs import replace
+
+from moored.codec import encode
+from moored.commands import Bury, Refused
+from moored.kinds.sessions.record import (
+    TOMBSTONE,
+    Change,
+    Credential,
+    Session,
+    apply_change,
+    check_size,
+    digest,
+    new_selector,
+    new_verifier,
+)
+from moored.kinds.sessions.saving import Saved, Superseded, make, write
+from moored.kinds.sessions.settings import SessionSettings
+from moored.kinds.sessions.subjects import Gate, Origin, enlist, strike
+
+
+async def login(
+    session: Session | None,
+    change: Change,
+    gate: Gate,
+    settings: SessionSettings,
+    *,
+    cleared: bool = False,
+    origin: Origin = Origin(),  # noqa: B008 - immutable
+) -> Saved:
+    """Sign ``gate.subject`` in, saving the request's changes in the same step.
+
+    The old cookie is dead from that step on.  What the request wrote replaces what is
+    there and is not merged, so that a visitor cannot add to it.  A session that moved on
+    meanwhile is left alone; one that belongs to somebody else, or was ``cleared`` in the
+    same request, ends, and the login makes a session of its own.  Raises LoginRefused.
+    """
+    subject = gate.subject
+    if session is None:
+        return await _login_anew(change, gate, origin, settings)
+    if cleared or session.owner not in (None, subject):
+        made = await _login_anew(change, gate, origin, settings)
+        await logout(session, b"replaced by another sign-in")
+        return made
+    drop = tuple(["." + name for name in sorted(settings.fresh_on_login) if name not in change])
+    kept = {name: value for name, value in apply_change(session.fields, change).items() if name not in drop}
+    check_size(kept, settings)
+    verifier = new_verifier()
+    ours = {
+        "@verifier": digest(verifier),
+        "@generation": b"%d" % (session.generation + 1),
+        "@subject": subject.encode(),
+        "@owner": subject.encode(),
+        "@login": encode(sorted({*change, *settings.fresh_on_login})),
+    }
+    await enlist(gate, session.selector, origin, settings)
+    try:
+        await write(session, lambda theirs: change, settings, ours=ours, drop=drop, stamp={"@signed_in": 0})
+    except Superseded:
+        mine = {name[1:]: value for name, value in kept.items() if name[:1] == "."}
+        return await _login_anew(mine, gate, origin, settings)
+    after = Session(
+        session.selector, session.generation + 1, {**kept, **ours}, subject, subject, session.expires
+    )
+    return Saved(replace(after, at=session.at), Credential(session.selector, verifier))
+
+
+async def _login_anew(change: Change, gate: Gate, origin: Origin, settings: SessionSettings) -> Saved:
+    """Sign in under a new selector; listed first, so that an ending cannot miss it."""
+    selector = new_selector()
+    await enlist(gate, selector, origin, settings)
+    return await make(selector, change, gate.subject, settings)
+
+
+async def forget_identity(session: Session, change: Change, settings: SessionSettings) -> Saved:
+    """Take the identity away and leave the data, which stays its owner's."""
+    verifier = new_verifier()
+    ours = {"@verifier": digest(verifier), "@generation": b"%d" % (session.generation + 1)}
+    fields = apply_change(session.fields, change)
+    try:
+        await write(
+            session, lambda theirs: change, settings, ours=ours, drop=("@subject", "@signed_in", "@login")
+        )
+    except Superseded:
+        return Saved(session, dropped=True)
+    after = replace(session, generation=session.generation + 1, subject=None, fields={**fields, **ours})
+    return Saved(after, Credential(session.selector, verifier))
+
+
+async def logout(session: Session, why: bytes = b"signed out") -> bool:
+    """End the session for good; false if it had moved on, and this request may not end it."""
+    ended = await Bury(session.key, {"@generation": b"%d" % session.generation}, ttl=TOMBSTONE, note=why)
+    if isinstance(ended, Refused):
+        return ended.record is None or ended.record.dead
+    if session.owner is not None:
+        await strike(session.owner, session.selector)
+    return True
