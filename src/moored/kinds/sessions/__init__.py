@@ -104,7 +104,7 @@ def _info(selector: str, record: Record, device: str = "", address: str = "") ->
         _instant(integer(fields, "@created")),
         _instant(integer(fields, "@seen")),
         None if record.expires is None else _instant(record.expires),
-        _instant(integer(fields, "@signed_in")) if "@signed_in" in fields else None,
+        _instant(integer(fields, "@changed")) if "@subject" in fields else None,
         device,
         address,
         sum(map(len, fields.values())),

@@ -5,7 +5,8 @@
 ``@generation``    count of privilege changes
 ``@subject``       who is signed in; absent if nobody is
 ``@owner``         who was signed in last: whose data this is, also after ``@subject`` is gone
-``@signed_in``     when (milliseconds), and ``@login``: the names that the login wrote or dropped
+``@changed``       when who it belongs to last changed (milliseconds)
+``@login``         the names that the last sign-in wrote or dropped, while late changes may come
 ``@created``       when the session was made, ``@seen`` when it was last written or touched
 ``@absolute``      the instant that no touch outlasts
 ``.name``          the application's fields

@@ -74,12 +74,28 @@ class Superseded(Exception):
 # --- Loading and making --------------------------------------------------------------------
 
 
+class Outdated(Struct, frozen=True):
+    """A cookie that was good once; ``recently``, if the request was perhaps under way just then."""
+
+    recently: bool
+
+
+async def look(credential: Credential) -> Session | Outdated | None:
+    """The live session that the credential proves; what became of it; or None.  One round trip."""
+    record = await Read(session_key(credential.selector))
+    if record is None:
+        return None
+    if record.dead:
+        return Outdated(record.at - record.version // 1000 < LATE)
+    if not proves(record, credential.verifier):
+        return Outdated(record.at - integer(record.fields, "@changed") < LATE)
+    return view(credential.selector, record)
+
+
 async def load(credential: Credential) -> Session | None:
     """The live session that the credential proves, or None.  One round trip."""
-    record = await Read(session_key(credential.selector))
-    if record is None or record.dead or not proves(record, credential.verifier):
-        return None
-    return view(credential.selector, record)
+    found = await look(credential)
+    return found if isinstance(found, Session) else None
 
 
 async def create(change: Change, settings: SessionSettings) -> Saved:
@@ -94,7 +110,7 @@ async def make(selector: str, change: Change, subject: str | None, settings: Ses
     stamp = {"@absolute": settings.absolute, "@created": 0, "@seen": 0}
     if subject is not None:
         ours |= {"@subject": subject.encode(), "@owner": subject.encode()}
-        stamp["@signed_in"] = 0
+        stamp["@changed"] = 0
     fields = apply_change(ours, change)
     check_size(fields, settings)
     made = await Put(session_key(selector), fields, stamp, version=0, ttl=settings.lifetime)
@@ -234,7 +250,7 @@ async def save(
     if change:
         check_size(after.fields, settings)
     drop: tuple[str, ...] = LEASE if token is not None else ()
-    if "@login" in session.fields and session.at - session.instant("@signed_in") >= LATE:
+    if "@login" in session.fields and session.at - session.instant("@changed") >= LATE:
         drop += ("@login",)  # nobody is late enough any more to need it
     conflicts: list[str] = []
     try:
@@ -260,7 +276,7 @@ async def _save_late(
     dropped = Saved(after, dropped=True)
     if record.dead or session.owner is not None:
         return dropped
-    if "@login" not in record.fields or record.at - integer(record.fields, "@signed_in") >= LATE:
+    if "@login" not in record.fields or record.at - integer(record.fields, "@changed") >= LATE:
         return dropped
     refused = {*decode(record.fields["@login"]), *settings.identity}
     base, kept = session.fields, {name: value for name, value in mine.items() if name not in refused}

@@ -37,10 +37,11 @@ class Entry(Struct, frozen=True, array_like=True):
 
 
 class Gate(Struct, frozen=True):
-    """A subject's epoch, read before the subject proved who they are."""
+    """A subject's epoch, read before the subject proved who they are; ``record`` is what was read."""
 
     subject: str
     epoch: bytes
+    record: Record | None = None
 
 
 _decode_entry = msgspec.msgpack.Decoder(Entry).decode
@@ -74,7 +75,7 @@ async def signing_in(subject: str, settings: SessionSettings) -> Gate:
         if isinstance(made, Written) and not made.overtaken:
             return Gate(subject, epoch)
         record = await read_subject(subject)
-    return Gate(subject, record.fields["@epoch"])
+    return Gate(subject, record.fields["@epoch"], record)
 
 
 async def enlist(gate: Gate, selector: str, origin: Origin, settings: SessionSettings) -> None:
@@ -82,8 +83,9 @@ async def enlist(gate: Gate, selector: str, origin: Origin, settings: SessionSet
 
     Raises LoginRefused if the epoch is another one by now.
     """
+    record = gate.record  # if others have written since, the step below is refused, and it is read again
     while True:
-        record = await read_subject(gate.subject)
+        record = record or await read_subject(gate.subject)
         if record is None or record.fields["@epoch"] != gate.epoch:
             raise LoginRefused(
                 f"{gate.subject} was logged out everywhere while this login was under way: sign in again."
@@ -101,6 +103,7 @@ async def enlist(gate: Gate, selector: str, origin: Origin, settings: SessionSet
         )
         if isinstance(done, Written):
             break
+        record = None
     await _finish(gate.subject, surplus, b"over the maximum")
 
 
@@ -167,7 +170,7 @@ async def listed(subject: str) -> dict[str, tuple[Entry, Record]]:
     entries = entries_of(record)
     if not entries:
         return {}
-    names = ("@owner", "@subject", "@created", "@seen", "@signed_in", "@generation")
+    names = ("@owner", "@subject", "@created", "@seen", "@changed", "@generation")
     records = await Together(*[Read(session_key(selector), names) for selector in entries])
     owner, alive, stale = subject.encode(), {}, []
     for (selector, entry), found in zip(entries.items(), records, strict=True):
