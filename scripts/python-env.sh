@@ -32,12 +32,13 @@ python_env() {
     fi
     "$python" -m pip --version >/dev/null 2>&1 || add_pip
     say "installing Moored [$extras] into $1 (the first time this takes a minute or two)"
-    if [ -e "$venv/ca-certificates.pem" ] && [ -z "${PIP_CERT:-}" ]; then
-        export PIP_CERT="$venv/ca-certificates.pem"
-    fi
-    "$python" -m pip install -q --disable-pip-version-check --no-input -e "${root}[$extras]" ||
-        fail "pip could not install it (see above). If the network was at fault, run this again."
+    pip_install -e "${root}[$extras]"
     wanted >"$venv/.ready"
+}
+
+pip_install() {
+    "$python" -m pip install -q --disable-pip-version-check --no-input "$@" ||
+        fail "pip could not install $* (see above). If the network was at fault, run this again."
 }
 
 # What .ready must say: where the environment is, its Python, and what was installed.
@@ -65,14 +66,20 @@ find_python() {
 
 add_pip() {
     "$python" -m ensurepip >/dev/null 2>&1 && return
-    say "this Python has no ensurepip: fetching pip's wheel"
+    say "this Python brings no pip: fetching a wheel of it"
     fetched=$venv/fetched
     rm -rf "$fetched"
     mkdir -p "$fetched" || fail "could not write to $venv"
     pip_by_pip || pip_by_apt ||
         fail "no pip could be had (see above). As root: apt-get install python3-venv; then run this again."
-    "$python" "$wheel/pip" install -q --disable-pip-version-check --no-index "$wheel" ||
-        fail "could not install $wheel"
+    packages=$("$python" -c 'import sysconfig; print(sysconfig.get_path("purelib"))')
+    "$python" -m zipfile -e "$wheel" "$packages" || fail "could not unpack $wheel"
+    # Debian's pip trusts only the system's certificates.  Where there are none, let it trust the
+    # list that is in its wheel; the pip that it installs next does so by itself.
+    certificates=/etc/ssl/certs/ca-certificates.crt
+    [ -e $certificates ] ||
+        sed -i "s|$certificates|$packages/pip/_vendor/certifi/cacert.pem|" "$packages/pip/_vendor/certifi/core.py"
+    pip_install --upgrade pip
     rm -rf "$fetched"
 }
 
@@ -88,27 +95,20 @@ pip_by_apt() {
         mkdir -p "$fetched/state/lists/partial" "$fetched/cache/archives/partial"
         apt_get update && apt_download
     } || {
-        cat "$fetched/apt.log" >&2
+        grep '^[EW]:' "$fetched/apt.log" >&2
         return 1
     }
-    for package in "$fetched"/*.deb; do
-        dpkg-deb -x "$package" "$fetched/files" || return 1
-    done
-    # Debian's pip trusts the system's certificates, which a bare machine lacks.
-    if [ ! -e /etc/ssl/certs/ca-certificates.crt ]; then
-        cat "$fetched"/files/usr/share/ca-certificates/mozilla/*.crt >"$venv/ca-certificates.pem"
-    fi
-    find_wheel "$fetched/files/usr/share/python-wheels"
+    dpkg-deb -x "$fetched"/python3-pip-whl_*.deb "$fetched/files" && find_wheel "$fetched/files/usr/share/python-wheels"
 }
 
-apt_download() { apt_get download python3-pip-whl ca-certificates; }
+apt_download() { apt_get download python3-pip-whl; }
 
 apt_get() {
     if [ -d "$fetched/state" ]; then
         set -- -o "Dir::State=$fetched/state" -o "Dir::Cache=$fetched/cache" "$@"
     fi
     (cd "$fetched" && apt-get -q -o Acquire::Languages=none -o APT::Sandbox::User=root "$@") \
-        >"$fetched/apt.log" 2>&1
+        >>"$fetched/apt.log" 2>&1
 }
 
 find_wheel() {
