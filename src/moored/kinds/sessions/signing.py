@@ -21,7 +21,7 @@ from moored.kinds.sessions.record import (
     new_selector,
     new_verifier,
 )
-from moored.kinds.sessions.saving import Saved, Superseded, make, write
+from moored.kinds.sessions.saving import Saved, Superseded, make, merging, write
 from moored.kinds.sessions.settings import SessionSettings
 from moored.kinds.sessions.subjects import Gate, Origin, enlist, strike
 
@@ -62,7 +62,7 @@ async def login(
     }
     await enlist(gate, session.selector, origin, settings)
     try:
-        await write(session, lambda theirs: change, settings, ours=ours, drop=drop, stamp={"@signed_in": 0})
+        await write(session, lambda theirs: change, settings, ours=ours, drop=drop, stamp={"@changed": 0})
     except Superseded:
         mine = {name[1:]: value for name, value in kept.items() if name[:1] == "."}
         return await _login_anew(mine, gate, origin, settings)
@@ -84,10 +84,10 @@ async def forget_identity(session: Session, change: Change, settings: SessionSet
     verifier = new_verifier()
     ours = {"@verifier": digest(verifier), "@generation": b"%d" % (session.generation + 1)}
     fields = apply_change(session.fields, change)
+    edit = merging(session.fields, change, settings, [])
+    drop = ("@subject", "@login")
     try:
-        await write(
-            session, lambda theirs: change, settings, ours=ours, drop=("@subject", "@signed_in", "@login")
-        )
+        await write(session, edit, settings, ours=ours, drop=drop, stamp={"@changed": 0})
     except Superseded:
         return Saved(session, dropped=True)
     after = replace(session, generation=session.generation + 1, subject=None, fields={**fields, **ours})

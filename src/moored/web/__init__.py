@@ -1,0 +1,1 @@
+"""What all web frameworks share: the lazy session mapping, cookies, the end of a request."""

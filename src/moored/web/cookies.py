@@ -1,0 +1,52 @@
+"""The session cookie: its attributes, and which of several is believed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from moored.errors import ConfigurationError
+from moored.kinds.sessions.record import Credential, from_cookie
+from moored.seal import KeyRing
+
+MOST = 20  # cookies of our name that are looked at
+
+
+def check_attributes(
+    name: str, *, domain: str | None, path: str, secure: bool, samesite: str | None, partitioned: bool
+) -> None:
+    """Raise ConfigurationError for what browsers reject (RFC 6265bis, sections 4.1 and 5)."""
+    if not name or any(c in '()<>@,;:\\"/[]?={} \t' or not 32 < ord(c) < 127 for c in name):
+        raise ConfigurationError(f"{name!r} cannot be the name of a cookie: use letters, digits, - and _.")
+    if samesite is not None and samesite.lower() not in ("strict", "lax", "none"):
+        raise ConfigurationError(f"a cookie's SameSite is Strict, Lax or None, not {samesite!r}.")
+    if samesite is not None and samesite.lower() == "none" and not secure:
+        raise ConfigurationError(
+            "browsers reject a cookie with SameSite=None that is not Secure: set Secure."
+        )
+    if partitioned and not secure:
+        raise ConfigurationError("browsers reject a Partitioned cookie that is not Secure: set Secure.")
+    if name.startswith("__Secure-") and not secure:
+        raise ConfigurationError("browsers reject a __Secure- cookie that is not Secure: set Secure.")
+    if name.startswith("__Host-") and (not secure or domain or path != "/"):
+        raise ConfigurationError(
+            "browsers reject a __Host- cookie unless it is Secure, has the path / and no domain: set these, or"
+            " choose another name."
+        )
+
+
+class TooManyCookiesError(ValueError):
+    """Several different cookies of our name are genuine: somebody may have planted one."""
+
+
+def believed(values: Iterable[str], ring: KeyRing) -> Credential | None:
+    """The credential that the cookies of our name prove, if they agree.
+
+    Raises TooManyCookiesError where more than one is genuine ("cookie tossing").
+    """
+    proven: dict[str, Credential] = {}
+    for value in list(values)[:MOST]:
+        if value not in proven and (credential := from_cookie(value, ring)) is not None:
+            proven[value] = credential
+    if len(proven) > 1:
+        raise TooManyCookiesError
+    return next(iter(proven.values()), None)
