@@ -29,8 +29,8 @@ def check_attributes(
         raise ConfigurationError("browsers reject a __Secure- cookie that is not Secure: set Secure.")
     if name.startswith("__Host-") and (not secure or domain or path != "/"):
         raise ConfigurationError(
-            "browsers reject a __Host- cookie unless it is Secure, has the path / and no domain: set these, or"
-            " choose another name."
+            "browsers reject a __Host- cookie unless it is Secure, has the path / and no domain: set these,"
+            " or choose another name."
         )
 
 

@@ -65,10 +65,8 @@ def _verdict(web: WebSession) -> Verdict:
     """What the changed identity fields come to."""
     names = web._host.settings.identity
     watched = (*names, FRESHNESS)
-    if (
-        not names
-        or (not any(name in web._values or name in web._removed for name in watched)
-        and not web._cleared)
+    if not names or (
+        not any(name in web._values or name in web._removed for name in watched) and not web._cleared
     ):
         return NEITHER
     stored = None if web._cleared else web._session

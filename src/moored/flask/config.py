@@ -1,0 +1,150 @@
+"""The settings of Moored in Flask: names, meanings and checks, one line each."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from datetime import timedelta
+from typing import Any
+
+from flask import Flask
+from msgspec import Struct
+
+from moored.errors import ConfigurationError
+from moored.kinds.sessions.settings import DAY, FRESH_ON_LOGIN, IDENTITY, SessionSettings
+from moored.merge import Rules
+from moored.url import one_of
+
+
+def milliseconds(value: object) -> int:
+    """A duration in seconds or as a timedelta, above 0."""
+    if isinstance(value, timedelta):
+        value = value.total_seconds()
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 < value < 1e10:
+        raise ValueError("a number of seconds above 0, or a timedelta")
+    return int(value * 1000)
+
+
+def above_zero(value: object) -> int:
+    """A whole number above 0."""
+    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+        raise ValueError("a whole number above 0")
+    return value
+
+
+def names(value: object) -> tuple[str, ...]:
+    """A list of field names."""
+    if isinstance(value, str) or not isinstance(value, (list, tuple, set, frozenset)):
+        raise ValueError("a list of field names")  # noqa: TRY004 - like every check
+    if not all(isinstance(name, str) for name in value):
+        raise ValueError("a list of field names")
+    return tuple(value)
+
+
+def text(value: object) -> str:
+    """Text that is not empty."""
+    if not isinstance(value, str) or not value:
+        raise ValueError("text")
+    return value
+
+
+def rules(value: object) -> Rules:
+    """Merge rules by path."""
+    if not isinstance(value, Mapping):
+        raise ValueError('a mapping of paths to rules, such as {"cart.*": "sum"}')  # noqa: TRY004
+    return Rules.parse(value)
+
+
+def word(*words: str) -> Callable[[object], str]:
+    """One of a few words."""
+    parse = one_of(*words)
+
+    def check(value: object) -> str:
+        return parse(value if isinstance(value, str) else "")
+
+    return check
+
+
+class Setting(Struct, frozen=True):
+    """One setting: what its value must be, its default, and what it is for."""
+
+    check: Callable[[object], Any]
+    default: Any
+    meaning: str
+
+
+SETTINGS: dict[str, Setting] = {
+    "MOORED_URL": Setting(text, None, "where state is kept; default: moored.db in the instance folder"),
+    "MOORED_SESSION_IDLE": Setting(
+        milliseconds,
+        None,
+        "seconds without use after which a session ends; default: PERMANENT_SESSION_LIFETIME",
+    ),
+    "MOORED_SESSION_ABSOLUTE": Setting(
+        milliseconds, 90 * DAY, "seconds after which a session ends whatever its use; default: 90 days"
+    ),
+    "MOORED_SESSION_MAX_BYTES": Setting(above_zero, 2 * 1024 * 1024, "the largest session in bytes"),
+    "MOORED_SESSION_MAX_FIELDS": Setting(above_zero, 16_384, "the most fields a session may have"),
+    "MOORED_SESSION_MAX_DEPTH": Setting(above_zero, 32, "how deeply a value may be nested"),
+    "MOORED_SESSIONS_PER_SUBJECT": Setting(
+        above_zero, 50, "sessions of one user; the oldest over it is ended"
+    ),
+    "MOORED_IDENTITY_FIELDS": Setting(
+        names,
+        IDENTITY,
+        "fields whose change is a sign-in or sign-out; an empty list: only login() and logout()",
+    ),
+    "MOORED_FRESH_ON_LOGIN": Setting(names, tuple(FRESH_ON_LOGIN), "fields that a sign-in removes"),
+    "MOORED_MERGE": Setting(rules, Rules({}), "merge rules by path"),
+    "MOORED_ON_OUTAGE": Setting(
+        word("refuse", "anonymous"),
+        "refuse",
+        "when the engine is away: refuse (503), or serve without a session",
+    ),
+    "MOORED_LOGIN_CROSS_SITE": Setting(
+        word("warn", "refuse", "allow"), "warn", "what becomes of a sign-in that another site caused"
+    ),
+}
+
+
+def read(app: Flask) -> dict[str, Any]:
+    """Moored's settings in an app's configuration, checked.
+
+    Raises ConfigurationError for a value that cannot be, and for a ``MOORED_`` name that is
+    none of ours.
+    """
+    for name in app.config:
+        if isinstance(name, str) and name.startswith("MOORED_") and name not in SETTINGS:
+            raise ConfigurationError(f"there is no setting {name}.{_suggestion(name)}")
+    found = {}
+    for name, setting in SETTINGS.items():
+        value = app.config.get(name)
+        if value is None:
+            found[name] = setting.default
+            continue
+        try:
+            found[name] = setting.check(value)
+        except ValueError as error:
+            raise ConfigurationError(f"{name} must be {error}, not {value!r}.") from None
+    return found
+
+
+def session_settings(app: Flask, found: Mapping[str, Any]) -> SessionSettings:
+    """The rules for sessions that the settings come to."""
+    return SessionSettings(
+        idle=found["MOORED_SESSION_IDLE"] or milliseconds(app.permanent_session_lifetime),
+        absolute=found["MOORED_SESSION_ABSOLUTE"],
+        largest=found["MOORED_SESSION_MAX_BYTES"],
+        most=found["MOORED_SESSION_MAX_FIELDS"],
+        depth=found["MOORED_SESSION_MAX_DEPTH"],
+        each=found["MOORED_SESSIONS_PER_SUBJECT"],
+        identity=found["MOORED_IDENTITY_FIELDS"],
+        fresh_on_login=frozenset(found["MOORED_FRESH_ON_LOGIN"]),
+        merge=found["MOORED_MERGE"],
+    )
+
+
+def _suggestion(name: str) -> str:
+    from difflib import get_close_matches
+
+    close = get_close_matches(name, SETTINGS, 1)
+    return f" Did you mean {close[0]}?" if close else f" There are {', '.join(SETTINGS)}."

@@ -1,0 +1,112 @@
+"""The extension: ``Moored(app)``."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+from flask import Flask, current_app
+
+from moored.errors import MisuseError
+from moored.flask.config import read, session_settings
+from moored.flask.interface import MooredSessionInterface, error_response
+from moored.operation import Binding, Blocking
+from moored.seal import KeyRing
+from moored.state import State
+from moored.url import sqlite_url
+from moored.web.host import SessionHost, log
+from moored.web.problem import TRANSLATED
+from moored.web.secret import key_ring
+
+
+class Moored:
+    """State for a Flask application; its sessions are kept by Moored from then on.
+
+    ``Moored(app)``, or ``moored = Moored()`` and later ``moored.init_app(app)``, which may be
+    called for several apps.  Settings are read from ``app.config`` (``docs/flask.md``):
+    ``MOORED_URL`` names the engine, by default ``moored.db`` in the instance folder.  Raises
+    ConfigurationError for settings that cannot be.
+    """
+
+    def __init__(self, app: Flask | None = None, url: str | None = None) -> None:
+        self._url = url
+        if app is not None:
+            self.init_app(app)
+
+    def init_app(self, app: Flask) -> None:
+        """Give the app its state, and let its sessions be kept there."""
+        found = read(app)
+        where = self._url or found["MOORED_URL"] or os.environ.get("MOORED_URL")
+        self._set_up(app, State(where or sqlite_url(Path(app.instance_path) / "moored.db")), found)
+
+    def _set_up(self, app: Flask, state: State, found: dict[str, Any], permanent: bool = False) -> None:
+        if "moored" in app.extensions:
+            raise MisuseError(
+                f"the app {app.name!r} has Moored already: call Moored(app) or init_app(app) once."
+            )
+        log.info("The state of %s is kept at %s", app.name, state.url)
+        settings = session_settings(app, found)
+        ring = _Ring(app, state._binding)
+
+        def host() -> SessionHost:
+            interface.check_cookie(app)
+            return SessionHost(
+                state._binding,
+                settings,
+                ring,
+                on_outage=found["MOORED_ON_OUTAGE"],
+                renews=app.config["SESSION_REFRESH_EACH_REQUEST"],
+                cross_site=found["MOORED_LOGIN_CROSS_SITE"],
+            )
+
+        interface = MooredSessionInterface(host, permanent=permanent)
+        interface.check_cookie(app)
+        app.session_interface = interface
+        app.extensions["moored"] = Mooring(state, interface)
+        handlers = app.error_handler_spec[None][None]
+        for kind in TRANSLATED:
+            if kind not in handlers:
+                app.register_error_handler(kind, error_response)
+
+    @property
+    def state(self) -> State:
+        """The state of the current app: ``moored.state.counter("visits").add()``."""
+        return mooring(current_app._get_current_object()).state  # type: ignore[attr-defined]
+
+
+class Mooring:
+    """What Moored keeps of an app, in ``app.extensions["moored"]``."""
+
+    def __init__(self, state: State, interface: MooredSessionInterface) -> None:
+        self.state, self.interface = state, interface
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """What was counted in this process: dropped late changes, merge conflicts, and so on."""
+        return self.interface.host.counts()
+
+
+def mooring(app: Flask) -> Mooring:
+    """What Moored keeps of the app.  Raises MisuseError if it has none."""
+    found = app.extensions.get("moored")
+    if not isinstance(found, Mooring):
+        raise MisuseError(f"the app {app.name!r} does not use Moored: call Moored(app) first.")
+    return found
+
+
+class _Ring:
+    """The app's key ring; made anew when its keys change, because they may be set after Moored(app)."""
+
+    def __init__(self, app: Flask, binding: Binding[Blocking]) -> None:
+        self._app, self._binding = app, binding
+        self._keys: tuple[Any, ...] | None = None
+        self._ring: KeyRing | None = None
+
+    def __call__(self) -> KeyRing:
+        config = self._app.config
+        keys = (config["SECRET_KEY"], *(config.get("SECRET_KEY_FALLBACKS") or ()))
+        if self._ring is None or keys != self._keys:
+            ring = key_ring(keys, self._binding.engine, "SECRET_KEY of the Flask app")
+            self._keys, self._ring = keys, ring
+        return self._ring

@@ -1,0 +1,150 @@
+"""Flask's session interface: opens a session that loads on first touch, saves it, sends its cookie."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from flask import Flask
+from flask.sessions import SessionInterface, SessionMixin
+from flask.wrappers import Request, Response
+
+from moored.errors import MooredError
+from moored.kinds.sessions.record import Credential, to_cookie
+from moored.kinds.sessions.subjects import Origin
+from moored.web.cookies import check_attributes
+from moored.web.cross_site import is_cross_site
+from moored.web.finish import Outcome
+from moored.web.host import SessionHost
+from moored.web.problem import TRANSLATED, problem
+from moored.web.session import WebSession
+
+
+class FlaskSession(WebSession, SessionMixin):
+    """The session of a request in Flask."""
+
+    permanent_by_default = False
+
+    @property
+    def permanent(self) -> bool:
+        """Does the cookie outlive the browser?  Kept in the field ``_permanent``."""
+        return bool(self.get("_permanent", self.permanent_by_default))
+
+    @permanent.setter
+    def permanent(self, value: bool) -> None:
+        self["_permanent"] = bool(value)
+
+    @property
+    def new(self) -> bool:  # type: ignore[override]
+        """Is there no stored session that this browser could prove?"""
+        return self.is_new
+
+
+class MooredSessionInterface(SessionInterface):
+    """Keeps sessions in an engine of Moored's.  ``host`` is asked for at the first request."""
+
+    def __init__(self, host: Callable[[], SessionHost], *, permanent: bool = False) -> None:
+        self._make_host = host
+        self._host: SessionHost | None = None
+        self._cookie_name = ""
+        self.session_class = type("Session", (FlaskSession,), {"permanent_by_default": permanent})
+
+    @property
+    def host(self) -> SessionHost:
+        """What all requests of the app share."""
+        if self._host is None:
+            self._host = self._make_host()
+        return self._host
+
+    def open_session(self, app: Flask, request: Request) -> FlaskSession:
+        """A session that has not been looked at yet."""
+        name = app.config["SESSION_COOKIE_NAME"]
+
+        def cookies() -> Iterable[str]:
+            return request.cookies.getlist(name)
+
+        def cross_site() -> bool:
+            headers = request.headers
+            return is_cross_site(
+                request.method, headers.get("Sec-Fetch-Site"), headers.get("Origin"), request.host
+            )
+
+        def origin() -> Origin:
+            return Origin(request.headers.get("User-Agent", ""), request.remote_addr or "")
+
+        session: FlaskSession = self.session_class(self.host, cookies, cross_site, origin)
+        return session
+
+    def save_session(self, app: Flask, session: SessionMixin, response: Response) -> None:
+        """Store what was changed and set what the response must carry."""
+        if not isinstance(session, FlaskSession) or not session.touched:
+            return
+        response.vary.add("Cookie")
+        try:
+            outcome = session.finish()
+            self._send(app, session, response, outcome)
+        except TRANSLATED as error:
+            _fail(app, response, error)
+
+    def _send(self, app: Flask, session: FlaskSession, response: Response, outcome: Outcome) -> None:
+        if outcome.send is not None:
+            self._set(app, session, response, outcome.send)
+        elif outcome.delete:
+            response.delete_cookie(self.get_cookie_name(app), **self._attributes(app))
+
+    def _set(self, app: Flask, session: FlaskSession, response: Response, credential: Credential) -> None:
+        permanent = session._remember if session._remember is not None else session.permanent
+        lifetime = session._host.settings.lifetime // 1000
+        response.set_cookie(
+            self.get_cookie_name(app),
+            to_cookie(credential, session._host.ring()),
+            max_age=lifetime if permanent else None,
+            **self._attributes(app),
+        )
+
+    def _attributes(self, app: Flask) -> dict[str, Any]:
+        """The cookie's attributes: the app's settings, and what is best where they say nothing."""
+        from flask import request
+
+        return {
+            "domain": self.get_cookie_domain(app),
+            "path": self.get_cookie_path(app),
+            "secure": self.get_cookie_secure(app) or request.is_secure,
+            "httponly": self.get_cookie_httponly(app),
+            "samesite": self.get_cookie_samesite(app) or "Lax",
+            "partitioned": self.get_cookie_partitioned(app),
+        }
+
+    def check_cookie(self, app: Flask) -> None:
+        """Raise ConfigurationError for attributes that browsers reject."""
+        check_attributes(
+            self.get_cookie_name(app),
+            domain=self.get_cookie_domain(app),
+            path=self.get_cookie_path(app),
+            secure=self.get_cookie_secure(app),
+            samesite=self.get_cookie_samesite(app),
+            partitioned=self.get_cookie_partitioned(app),
+        )
+
+
+def _fail(app: Flask, response: Response, error: MooredError) -> None:
+    """Make the response that of the error: nothing of the page that could not be saved is sent."""
+    app.logger.error("The session could not be saved: %s", error)
+    made = app.make_response(app.handle_user_exception(error))
+    response.status = made.status
+    response.headers.clear()
+    response.headers.extend(made.headers)
+    response.response = made.response
+    response.headers["Content-Length"] = str(made.calculate_content_length() or 0)
+    response.vary.add("Cookie")
+
+
+def error_response(error: MooredError) -> Response:
+    """The app's own answer to an error, where the application has none."""
+    from flask import current_app, request
+
+    made = problem(error, request.headers.get("Accept", ""))
+    response = current_app.response_class(made.body, made.status)
+    for name, value in made.headers.items():
+        response.headers[name] = value
+    return response
