@@ -68,16 +68,16 @@ class Handle(Generic[Mode]):
     """A piece of state by name; cheap, holds no connection, can be kept."""
 
     needs: ClassVar[frozenset[str]] = frozenset()  # traits of the engine
-    __slots__ = ("_binding", "_name")
+    __slots__ = ("_name", "binding")
 
     def __init__(self, binding: Binding[Mode], name: str) -> None:
         if self.needs:
             require(type(self).__name__.lower(), self.needs, binding.engine)
-        self._binding: Binding[Mode] = binding
+        self.binding: Binding[Mode] = binding
         self._name = name
 
     def __repr__(self) -> str:
-        return f"<{type(self).__name__} {self._name!r} on {self._binding.engine.name}>"
+        return f"<{type(self).__name__} {self._name!r} on {self.binding.engine.name}>"
 
 
 def require(kind: str, needs: frozenset[str], engine: Engine) -> None:
@@ -103,7 +103,7 @@ class operation(Generic[P, T]):  # noqa: N801 - used as a decorator
 
     def __call__(self, handle: Handle[Any], *args: P.args, **kwargs: P.kwargs) -> Any:
         """Carry the program out on a handle, as its binding does."""
-        return handle._binding.carry(self._program(handle, *args, **kwargs))
+        return handle.binding.carry(self._program(handle, *args, **kwargs))
 
     @overload
     def __get__(self, handle: None, owner: type) -> Self: ...

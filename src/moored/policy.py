@@ -86,7 +86,8 @@ class Policy:
     async def around(self, program: Program[T], deadline: float | None = None) -> T:
         """Run ``program`` under this policy, within ``deadline`` seconds if other than the usual."""
         ends = self._clock() + (self.deadline if deadline is None else deadline)
-        resume, value = program.send, None
+        resume: Callable[[Any], Any] = program.send
+        value: Any = None
         while True:
             try:
                 request = resume(value)

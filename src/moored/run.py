@@ -35,24 +35,31 @@ class Engine(Protocol):
 
     def connect(self, timeout: float) -> None:
         """Reach the engine and learn its clock."""
+        ...
 
     async def aconnect(self, timeout: float) -> None:
         """The same on an event loop."""
+        ...
 
     def execute(self, step: Step, ops: tuple[Op, ...], timeout: float) -> list[Any]:
         """Carry a step out."""
+        ...
 
     async def aexecute(self, step: Step, ops: tuple[Op, ...], timeout: float) -> list[Any]:
         """The same on an event loop."""
+        ...
 
     def time(self) -> int | None:
         """The server's clock in microseconds, or a little earlier, never later; None before ``connect``."""
+        ...
 
     def close(self) -> None:
         """Give back connections and files; what is used again opens again."""
+        ...
 
     async def aclose(self) -> None:
         """The same on an event loop."""
+        ...
 
 
 class Place:
@@ -110,7 +117,8 @@ os.register_at_fork(after_in_child=Queues.after_fork)
 
 def run(program: Program[T], engine: Engine, queues: Queues) -> T:
     """Drive ``program`` to its result on the calling thread."""
-    resume, value = program.send, None
+    resume: Callable[[Any], Any] = program.send
+    value: Any = None
     while True:
         try:
             request = resume(value)
@@ -124,12 +132,13 @@ def run(program: Program[T], engine: Engine, queues: Queues) -> T:
                 value = _carry_out(request, engine, queues)
             resume = program.send
         except BaseException as error:
-            resume, value = program.throw, error  # type: ignore[assignment]
+            resume, value = program.throw, error
 
 
 async def arun(program: Program[T], engine: Engine, queues: Queues) -> T:
     """Drive ``program`` to its result on the running event loop."""
-    resume, value = program.send, None
+    resume: Callable[[Any], Any] = program.send
+    value: Any = None
     while True:
         try:
             request = resume(value)
@@ -143,7 +152,7 @@ async def arun(program: Program[T], engine: Engine, queues: Queues) -> T:
                 value = await _acarry_out(request, engine, queues)
             resume = program.send
         except BaseException as error:
-            resume, value = program.throw, error  # type: ignore[assignment]
+            resume, value = program.throw, error
 
 
 def _carry_out(request: Connect | Sleep | Enter, engine: Engine, queues: Queues) -> Any:

@@ -15,26 +15,26 @@ from moored.url import Url, default_url, parse
 class _Kinds(Generic[Mode]):
     """The kinds of state, and what both ways of calling them share."""
 
-    _binding: Binding[Mode]
+    binding: Binding[Mode]  # for those who build on Moored: it runs programs
     url: Url
 
     def _bind(self, url: str | None, mode: type[Mode], options: dict[str, object]) -> None:
         engine, self.url = parse(url or default_url(), options)
         deadline: float = self.url.options.get("deadline", 2.0)
-        self._binding = Binding(engine.from_url(self.url), mode, deadline=deadline)
+        self.binding = Binding(engine.from_url(self.url), mode, deadline=deadline)
 
     def counter(self, name: str) -> Counter[Mode]:
         """The counter of that name."""
-        return Counter(self._binding, name)
+        return Counter(self.binding, name)
 
     @property
     def sessions(self) -> Sessions[Mode]:
         """The sessions of all subjects: list, look at, revoke."""
-        return Sessions(self._binding, "")
+        return Sessions(self.binding, "")
 
     def observe(self, observer: Observer) -> None:
         """Call ``observer`` with a ``moored.policy.Sent`` after every step that is sent."""
-        self._binding.policy.observers.append(observer)
+        self.binding.policy.observers.append(observer)
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.url}>"
@@ -54,7 +54,7 @@ class State(_Kinds[Blocking]):
 
     def close(self) -> None:
         """Give back connections and files."""
-        self._binding.engine.close()
+        self.binding.engine.close()
 
     def __enter__(self) -> Self:
         return self
@@ -73,7 +73,7 @@ class AsyncState(_Kinds[Awaiting]):
 
     async def close(self) -> None:
         """Give back connections and files."""
-        await self._binding.engine.aclose()
+        await self.binding.engine.aclose()
 
     async def __aenter__(self) -> Self:
         return self

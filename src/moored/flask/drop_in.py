@@ -61,5 +61,5 @@ def _redis_state(config: dict[str, Any]) -> State:
     engine, url = parse("redis://", {"prefix": prefix})
     state = State.__new__(State)
     state.url = url
-    state._binding = Binding(engine.from_client(client, prefix=prefix), Blocking)
+    state.binding = Binding(engine.from_client(client, prefix=prefix), Blocking)
     return state

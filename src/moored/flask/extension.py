@@ -47,12 +47,12 @@ class Moored:
             )
         log.info("The state of %s is kept at %s", app.name, state.url)
         settings = session_settings(app, found)
-        ring = _Ring(app, state._binding)
+        ring = _Ring(app, state.binding)
 
         def host() -> SessionHost:
             interface.check_cookie(app)
             return SessionHost(
-                state._binding,
+                state.binding,
                 settings,
                 ring,
                 on_outage=found["MOORED_ON_OUTAGE"],
@@ -99,7 +99,7 @@ class _Ring:
     """The app's key ring; made anew when its keys change, because they may be set after Moored(app)."""
 
     def __init__(self, app: Flask, binding: Binding[Blocking]) -> None:
-        self._app, self._binding = app, binding
+        self._app, self.binding = app, binding
         self._keys: tuple[Any, ...] | None = None
         self._ring: KeyRing | None = None
 
@@ -107,6 +107,6 @@ class _Ring:
         config = self._app.config
         keys = (config["SECRET_KEY"], *(config.get("SECRET_KEY_FALLBACKS") or ()))
         if self._ring is None or keys != self._keys:
-            ring = key_ring(keys, self._binding.engine, "SECRET_KEY of the Flask app")
+            ring = key_ring(keys, self.binding.engine, "SECRET_KEY of the Flask app")
             self._keys, self._ring = keys, ring
         return self._ring

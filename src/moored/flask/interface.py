@@ -14,7 +14,7 @@ from moored.kinds.sessions.record import Credential, to_cookie
 from moored.kinds.sessions.subjects import Origin
 from moored.web.cookies import check_attributes
 from moored.web.cross_site import is_cross_site
-from moored.web.finish import Outcome
+from moored.web.finish import Arrival, Outcome
 from moored.web.host import SessionHost
 from moored.web.problem import TRANSLATED, problem
 from moored.web.session import WebSession
@@ -63,16 +63,15 @@ class MooredSessionInterface(SessionInterface):
         def cookies() -> Iterable[str]:
             return request.cookies.getlist(name)
 
-        def cross_site() -> bool:
+        def arrival() -> Arrival:
             headers = request.headers
-            return is_cross_site(
-                request.method, headers.get("Sec-Fetch-Site"), headers.get("Origin"), request.host
+            fetch_site, origin = headers.get("Sec-Fetch-Site"), headers.get("Origin")
+            return Arrival(
+                Origin(headers.get("User-Agent", ""), request.remote_addr or ""),
+                is_cross_site(request.method, fetch_site, origin, request.host),
             )
 
-        def origin() -> Origin:
-            return Origin(request.headers.get("User-Agent", ""), request.remote_addr or "")
-
-        session: FlaskSession = self.session_class(self.host, cookies, cross_site, origin)
+        session: FlaskSession = self.session_class(self.host, cookies, arrival)
         return session
 
     def save_session(self, app: Flask, session: SessionMixin, response: Response) -> None:
@@ -93,11 +92,11 @@ class MooredSessionInterface(SessionInterface):
             response.delete_cookie(self.get_cookie_name(app), **self._attributes(app))
 
     def _set(self, app: Flask, session: FlaskSession, response: Response, credential: Credential) -> None:
-        permanent = session._remember if session._remember is not None else session.permanent
-        lifetime = session._host.settings.lifetime // 1000
+        permanent = session.permanent if session.remembered is None else session.remembered
+        lifetime = self.host.settings.lifetime // 1000
         response.set_cookie(
             self.get_cookie_name(app),
-            to_cookie(credential, session._host.ring()),
+            to_cookie(credential, self.host.ring()),
             max_age=lifetime if permanent else None,
             **self._attributes(app),
         )

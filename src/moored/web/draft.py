@@ -1,0 +1,133 @@
+"""What a request has made of its session so far, before anything is stored."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from moored.codec import decode, encode
+from moored.kinds.sessions.record import Credential, Session
+from moored.kinds.sessions.saving import Saved
+from moored.kinds.sessions.subjects import Gate
+from moored.web.host import SessionHost
+
+SCALARS = frozenset({str, int, float, bool, bytes, type(None)})
+
+
+class Draft:
+    """The stored session as it was read, and what is to become of it when the request ends.
+
+    Values are decoded when they are first looked at.  What differs at the end is found by
+    encoding them again, so that changes inside them count without any flag.
+    """
+
+    def __init__(self, host: SessionHost, cookie: Credential | None = None) -> None:
+        self.host = host
+        self.cookie = cookie  # what the browser has
+        self.sent: Credential | None = None  # what it is to be given
+        self.session: Session | None = None
+        self.values: dict[str, Any] = {}  # decoded or written
+        self.removed: set[str] = set()
+        self.late = False  # the cookie was superseded a moment ago: this request was under way then
+        self.without = False  # an outage: the request is served without a session
+        self.cleared = False  # the stored session is to be ended
+        self.wiped = False  # a visitor's session was cleared: signing in after that starts anew
+        self.left = False  # ended everywhere, this one included
+        self.login: str | None = None  # who is to be signed in
+        self.remember: bool | None = None
+        self.gate: Gate | None = None
+        self._originals: dict[str, Any] = {}  # values as they were decoded
+
+    # --- As a mapping -------------------------------------------------------------------------
+
+    def get(self, name: str) -> Any:
+        """The value of a name; raises KeyError."""
+        if name in self.values:
+            return self.values[name]
+        raw = None if self._is_hidden(name) or self.session is None else self.session.get(name)
+        if raw is None:
+            raise KeyError(name)
+        value = self.values[name] = self._originals[name] = decode(raw)
+        return value
+
+    def put(self, name: str, value: Any) -> None:
+        """Give a name a value."""
+        self.values[name] = value
+        self.removed.discard(name)
+
+    def remove(self, name: str) -> None:
+        """Take a name away; raises KeyError."""
+        if not self.has(name):
+            raise KeyError(name)
+        self.values.pop(name, None)
+        self.removed.add(name)
+
+    def has(self, name: str) -> bool:
+        """Is there a value of that name?"""
+        if name in self.values:
+            return True
+        return self.session is not None and not self._is_hidden(name) and self.session.get(name) is not None
+
+    def names(self) -> list[str]:
+        """The stored names in a fixed order, then the new ones in theirs."""
+        stored = [] if self.session is None or self.cleared else self.session.names()
+        names = [name for name in stored if name not in self.removed]
+        known = set(names)
+        return names + [name for name in self.values if name not in known]
+
+    def clear(self) -> None:
+        """Take everything away; a session that somebody is signed in to is to be ended."""
+        if self.session is not None and self.session.subject is not None:
+            self.cleared, self.login = True, None
+        elif self.session is not None and not self.cleared:
+            self.removed.update(self.session.names())
+            self.wiped = True
+        self.values.clear()
+
+    def forget(self, *names: str) -> None:
+        """Look at these names (default: all) anew when they are asked for."""
+        for name in names or (*self.values, *self.removed):
+            self.values.pop(name, None)
+            self._originals.pop(name, None)
+            self.removed.discard(name)
+
+    def _is_hidden(self, name: str) -> bool:
+        return self.cleared or name in self.removed
+
+    # --- What changed ---------------------------------------------------------------------------
+
+    def change(self, anew: bool = False) -> dict[str, bytes | None]:
+        """The fields that differ from what was read, encoded; None where one was removed.
+
+        ``anew``: all that there are, as if nothing had been stored.  Raises EncodingError and
+        TooLargeError.
+        """
+        depth = self.host.settings.depth
+        stored = None if self.cleared or anew else self.session
+        change: dict[str, bytes | None] = {}
+        for name in self.names() if anew else self.values:
+            value = self.get(name)
+            raw = None if stored is None else stored.get(name)
+            if raw is not None and type(value) in SCALARS and value is self._originals.get(name):
+                continue
+            new = encode(value, path=name, depth=depth)
+            # Decoding and encoding again: what another version wrote is not a change.
+            if new != raw and (raw is None or new != encode(decode(raw), path=name, depth=depth)):
+                change[name] = new
+        if stored is not None:
+            change.update({name: None for name in self.removed if stored.get(name) is not None})
+        return change
+
+    def stored(self, name: str) -> Any:
+        """A value as it was read, whatever has been made of it since; None if there is none."""
+        raw = None if self.session is None else self.session.get(name)
+        return None if raw is None else decode(raw)
+
+    def keep(self, saved: Saved) -> None:
+        """Go on from what was saved."""
+        self.session = saved.session
+        if saved.credential is not None:
+            self.cookie = self.sent = saved.credential
+        if saved.dropped:
+            self.host.count("late_changes_dropped")
+        if saved.conflicts:
+            self.host.count("merge_conflicts", len(saved.conflicts))
