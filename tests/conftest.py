@@ -9,6 +9,8 @@ from typing import TypeVar
 import pytest
 from hypothesis import settings
 
+pytest_plugins = ["moored.testing.plugin"]
+
 CI = os.environ.get("CI") == "true"
 
 settings.register_profile("moored", deadline=None)

@@ -174,7 +174,8 @@ class Policy:
         self._tell(step, "unavailable", attempt, self._clock() - started)
         raise failure or Unavailable(
             f"{self._engine_name} did not carry out the operation within its deadline; nothing was changed by"
-            " this step. Try again, or allow more time with ?deadline= (seconds)."
+            " this step. Try again, or allow more time with ?deadline= (seconds).",
+            outage=False,
         )
 
     def _ops(self, step: Step, since: int, until: int) -> tuple[Op, ...]:
