@@ -1,8 +1,8 @@
 """The SQLite engine: the model inside a transaction.
 
 Write-ahead log, ``synchronous=FULL`` unless the URL says otherwise; one writer at a time in
-each process, whose transaction takes along what waits (``commits.py``); readers have a
-connection for each thread and never wait.  Several processes may use one file.
+each process, whose transaction takes along what waits (``commits.py``); readers each have a
+connection and never wait.  Several processes may use one file.
 """
 
 from __future__ import annotations
@@ -10,9 +10,9 @@ from __future__ import annotations
 import os
 import random
 import sqlite3
-import threading
 import time
 import weakref
+from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -92,8 +92,7 @@ class SqliteEngine:
         return cls(path, synchronous=url.options.get("synchronous", "full"))
 
     def _start_again(self) -> None:
-        self._readers = threading.local()
-        self._opened: list[sqlite3.Connection] = []
+        self._readers: deque[sqlite3.Connection] = deque()  # those that nobody reads from just now
         self._writer: sqlite3.Connection | None = None
         self._sweep_at = 0.0
 
@@ -101,7 +100,7 @@ class SqliteEngine:
     def after_fork(cls) -> None:
         """In the child: leave the parent's connections alone and open others on first use."""
         for engine in cls._all:
-            _abandoned.append((engine._opened, engine._writer))
+            _abandoned.append((engine._readers, engine._writer))
             engine._start_again()
             engine._commits.start_again()
 
@@ -109,11 +108,11 @@ class SqliteEngine:
 
     def connect(self, timeout: float) -> None:
         """Open the file; make it, and its tables, if there is none."""
-        self._reader()
+        self._readers.append(self._open(READ_PATIENCE))
 
     async def aconnect(self, timeout: float) -> None:
         """The same."""
-        self._reader()
+        self.connect(timeout)
 
     def execute(self, step: Step, ops: tuple[Op, ...], timeout: float) -> list[Any]:
         """Carry out each command of the step; one transaction if any of them can change something."""
@@ -130,9 +129,9 @@ class SqliteEngine:
     def close(self) -> None:
         """Close the connections of all threads."""
         self._commits.close()
-        opened, writer = self._opened, self._writer
+        readers, writer = self._readers, self._writer
         self._start_again()
-        for connection in [*opened, *([writer] if writer else [])]:
+        for connection in [*readers, *([writer] if writer else [])]:
             with suppress(sqlite3.Error):
                 connection.close()
 
@@ -143,19 +142,17 @@ class SqliteEngine:
     # --- Reading ----------------------------------------------------------------------------
 
     def _look(self, step: Step) -> list[Any]:
+        readers = self._readers
         try:
-            cursor = self._reader()
-            return [self._one(cursor, command, None) for command in step]
+            db = readers.pop()
+        except IndexError:
+            db = self._open(READ_PATIENCE)
+        try:
+            return [self._one(db, command, None) for command in step]
         except sqlite3.Error as error:
             raise self._mapped(error) from error
-
-    def _reader(self) -> sqlite3.Connection:
-        connection: sqlite3.Connection | None = getattr(self._readers, "connection", None)
-        if connection is None:
-            connection = self._open(READ_PATIENCE)
-            self._readers.connection = connection
-            self._opened.append(connection)
-        return connection
+        finally:
+            readers.append(db)
 
     def _one(self, db: sqlite3.Connection, command: Command[Any], op: Op | None) -> Any:
         if isinstance(command, Scan):
