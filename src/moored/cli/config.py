@@ -1,0 +1,105 @@
+"""``moored config``: what is in force, and where it was said."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import click
+from msgspec import Struct
+
+from moored.cli import screen, words
+from moored.cli.command import Group, json_option, put_json, url_option
+from moored.cli.target import Target, file_of, target
+from moored.url import COMMON
+
+DEFAULT = "default"
+# What holds where the URL says nothing; `tests/cli` holds them equal to what the engines do.
+DEFAULTS = {
+    "deadline": 2.0,
+    "evicting": "refuse",
+    "max_connections": 50,
+    "prefix": "moored:",
+    "protocol": 2,
+    "synchronous": "full",
+    "wait": 0,
+}
+SECRET = {"password"}  # options of which is said only whether they are set
+
+
+class Setting(Struct, frozen=True):
+    """A setting, its value as JSON can say it, and where that was said; no secret is a value."""
+
+    name: str
+    value: Any
+    source: str
+    unit: str = ""
+
+
+@click.group(cls=Group)
+def config() -> None:
+    """Show what is in force, and where it was said."""
+
+
+@config.command()
+@url_option
+@json_option
+def show(as_json: bool) -> None:
+    """Show every setting, its value, and where it was said.
+
+    Of secrets it is shown only whether they are set.
+    """
+    found = list(in_force(target()))
+    if as_json:
+        put_json({"settings": found})
+        return
+    rows: list[tuple[screen.Cell, ...]] = []
+    for each in found:
+        style = "dim" if each.source == DEFAULT else ""
+        rows.append((each.name, (_worded(each.value, each.unit), style), (each.source, style)))
+    screen.table(rows, ("SETTING", "VALUE", "FROM"))
+
+
+def in_force(about: Target) -> Iterator[Setting]:
+    """Every setting that the target has.  Raises ConfigurationError."""
+    state = about.state
+    yield Setting("MOORED_URL", str(state.url), about.source)
+    given = state.url.options
+    for name in sorted({*COMMON, *type(state.binding.engine).options}):  # type: ignore[attr-defined]
+        value = given.get(name, DEFAULTS.get(name))
+        source = about.source if name in given else DEFAULT
+        if name in SECRET:
+            is_set = name in given or state.url.parts.password
+            value, source = ("set", about.source) if is_set else ("not set", DEFAULT)
+        yield Setting(f"?{name}=", value, source, "s" if name == "deadline" else "")
+    yield _secret(about)
+    if about.app is not None:
+        from moored.cli.flask_settings import settings
+
+        yield from settings(about.app)
+
+
+def _secret(about: Target) -> Setting:
+    secrets = about.secrets
+    if secrets.values:
+        earlier = len(secrets.values) - 1
+        return Setting("secret", f"set, and {earlier} earlier" if earlier else "set", secrets.source)
+    path = file_of(about.state.url)
+    if path is not None and path.with_name(path.name + "-secret").exists():
+        return Setting("secret", "made up", f"{path}-secret")
+    return Setting("secret", "not set", DEFAULT)
+
+
+def _worded(value: Any, unit: str) -> str:
+    if unit == "s":
+        return words.exactly(value)
+    match value:
+        case None:
+            return "-"
+        case bool():
+            return "yes" if value else "no"
+        case list() | tuple():
+            return ", ".join(map(str, value)) or "-"
+        case Mapping():
+            return ", ".join(f"{name}: {rule}" for name, rule in value.items()) or "-"
+    return f"{value} {unit}".rstrip()

@@ -1,0 +1,50 @@
+"""The settings of a Flask application that concern its sessions."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from flask import Flask
+
+from moored.cli.config import DEFAULT, Setting
+from moored.flask.config import SETTINGS, milliseconds, read
+
+HERE = "app.config"
+COOKIE = ("NAME", "DOMAIN", "PATH", "SECURE", "HTTPONLY", "SAMESITE", "PARTITIONED")
+BYTES = {"MOORED_SESSION_MAX_BYTES"}
+
+
+def settings(app: Flask) -> Iterator[Setting]:
+    """Moored's own, and Flask's about the session cookie."""
+    found = read(app)
+    for name, setting in SETTINGS.items():
+        if name == "MOORED_URL":
+            continue
+        value, source = found[name], HERE if app.config.get(name) is not None else DEFAULT
+        if name == "MOORED_MERGE":
+            value = dict(app.config.get(name) or {})
+        if name == "MOORED_FRESH_ON_LOGIN":
+            value = sorted(value)
+        if name == "MOORED_SESSION_IDLE" and value is None:
+            value, source = milliseconds(app.permanent_session_lifetime), "PERMANENT_SESSION_LIFETIME"
+        if setting.check is milliseconds:
+            yield Setting(name, value / 1000, source, "s")
+        else:
+            yield Setting(name, value, source, "bytes" if name in BYTES else "")
+    lifetime = app.permanent_session_lifetime.total_seconds()
+    yield Setting("PERMANENT_SESSION_LIFETIME", lifetime, _source(app, "PERMANENT_SESSION_LIFETIME"), "s")
+    yield _own(app, "SESSION_REFRESH_EACH_REQUEST")
+    for name in COOKIE:
+        yield _own(app, f"SESSION_COOKIE_{name}")
+
+
+def _own(app: Flask, name: str) -> Setting:
+    value = app.config[name]
+    if name == "SESSION_COOKIE_SAMESITE" and value is None:
+        value = "Lax"
+    return Setting(name, value, _source(app, name))
+
+
+def _source(app: Flask, name: str) -> str:
+    usual = Flask.default_config.get(name)
+    return DEFAULT if app.config[name] == usual else HERE

@@ -1,0 +1,61 @@
+"""The program ``moored``: its commands by name, each loaded when it is called."""
+
+from __future__ import annotations
+
+from importlib import import_module
+
+import click
+
+from moored import __version__
+
+# name → where it is, and what it does; said here so that `--help` need not load them.
+COMMANDS = {
+    "init": ("moored.cli.init:init", "Write the URL and a secret for the application in this folder."),
+    "demo": ("moored.cli.demo:demo", "Run a small shop to click through."),
+    "doctor": ("moored.cli.doctor:doctor", "Look for what is wrong, or will be."),
+    "sessions": ("moored.cli.sessions:sessions", "List sessions, look at one, end them."),
+    "config": ("moored.cli.config:config", "Show what is in force, and where it was said."),
+}
+
+
+def load(name: str) -> click.Command | None:
+    """The command of that name."""
+    if name not in COMMANDS:
+        return None
+    module, _, attribute = COMMANDS[name][0].partition(":")
+    command: click.Command = getattr(import_module(module), attribute)
+    return command
+
+
+class Program(click.Group):
+    """A group of the commands above."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Their names, in the order in which they are met."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """The command of that name."""
+        return load(cmd_name)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write what each does."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, what) for name, (_, what) in COMMANDS.items()])
+
+
+@click.group(cls=Program, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(version=__version__, message="moored %(version)s")
+def program() -> None:
+    r"""Moored keeps the state of a web application.
+
+    Every command that concerns state takes --url; without it, MOORED_URL names it, in the
+    environment or in the file .env of this folder.
+
+    \b
+    Exit status: 0  all is well
+                 1  something was found, or is not there
+                 2  the call or the configuration is wrong
+                 3  the engine cannot be reached
+                 4  it refused
+    """
