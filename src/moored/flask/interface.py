@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from typing import Any
+from uuid import UUID
 
 from flask import Flask
 from flask.sessions import SessionInterface, SessionMixin
@@ -32,12 +33,24 @@ class FlaskSession(WebSession, SessionMixin):
 
     @permanent.setter
     def permanent(self, value: bool) -> None:
+        if bool(value) != self.permanent:
+            self._draft.resend = True
         self["_permanent"] = bool(value)
 
     @property
     def new(self) -> bool:  # type: ignore[override]
         """Is there no stored session that this browser could prove?"""
         return self.is_new
+
+    def login(self, subject: str | int | UUID, *, remember: bool | None = None) -> None:
+        """Sign somebody in; done when the request ends, together with its other changes.
+
+        The browser gets a new cookie and the one from before is worthless.  ``remember``
+        makes the cookie outlive the browser, or not; None leaves it as it is.
+        """
+        super().login(subject)
+        if remember is not None:
+            self.permanent = remember
 
 
 class MooredSessionInterface(SessionInterface):
@@ -46,8 +59,9 @@ class MooredSessionInterface(SessionInterface):
     def __init__(self, host: Callable[[], SessionHost], *, permanent: bool = False) -> None:
         self._make_host = host
         self._host: SessionHost | None = None
-        self._cookie_name = ""
-        self.session_class = type("Session", (FlaskSession,), {"permanent_by_default": permanent})
+        self.session_class: type[FlaskSession] = type(
+            "Session", (FlaskSession,), {"permanent_by_default": permanent}
+        )
 
     @property
     def host(self) -> SessionHost:
@@ -58,7 +72,7 @@ class MooredSessionInterface(SessionInterface):
 
     def open_session(self, app: Flask, request: Request) -> FlaskSession:
         """A session that has not been looked at yet."""
-        name = app.config["SESSION_COOKIE_NAME"]
+        name = self.get_cookie_name(app)
 
         def cookies() -> Iterable[str]:
             return request.cookies.getlist(name)
@@ -76,9 +90,10 @@ class MooredSessionInterface(SessionInterface):
 
     def save_session(self, app: Flask, session: SessionMixin, response: Response) -> None:
         """Store what was changed and set what the response must carry."""
-        if not isinstance(session, FlaskSession) or not session.touched:
+        if not isinstance(session, FlaskSession):
             return
-        response.vary.add("Cookie")
+        if session.touched:
+            response.vary.add("Cookie")
         try:
             outcome = session.finish()
             self._send(app, session, response, outcome)
@@ -92,12 +107,11 @@ class MooredSessionInterface(SessionInterface):
             response.delete_cookie(self.get_cookie_name(app), **self._attributes(app))
 
     def _set(self, app: Flask, session: FlaskSession, response: Response, credential: Credential) -> None:
-        permanent = session.permanent if session.remembered is None else session.remembered
         lifetime = self.host.settings.lifetime // 1000
         response.set_cookie(
             self.get_cookie_name(app),
             to_cookie(credential, self.host.ring()),
-            max_age=lifetime if permanent else None,
+            max_age=lifetime if session.permanent else None,
             **self._attributes(app),
         )
 

@@ -48,18 +48,19 @@ async def finish(draft: Draft, arrival: Arrival) -> Outcome:
     if verdict.login is not None:
         return await _login(draft, verdict.login, arrival)
     change = draft.change()
+    draft.changed |= bool(change)
     if draft.cleared:
         return await _logout(draft, change)
     if draft.session is None:
         return await _first(draft, change)
     if verdict.forget:
         return _kept(draft, await forget_identity(draft.session, change, draft.host.settings))
-    renewal = _is_due(draft, draft.session)
-    if not change and not renewal:
+    resend = draft.resend or _is_due(draft, draft.session)
+    if not change and not resend:
         return Outcome(send=draft.sent)
     saved = await _saved(draft, draft.session, change)
     outcome = _kept(draft, saved)
-    if renewal and outcome.send is None and not saved.dropped:
+    if resend and outcome.send is None and not saved.dropped:
         return Outcome(send=draft.cookie)  # the browser's copy is to live as long as ours
     return outcome
 
@@ -90,6 +91,7 @@ async def _login(draft: Draft, subject: str, arrival: Arrival) -> Outcome:
         gate = await signing_in(subject, host.settings)
     anew = draft.cleared or draft.wiped
     change = draft.change(anew=anew)
+    draft.changed = True
     return _kept(
         draft, await login(draft.session, change, gate, host.settings, cleared=anew, origin=arrival.origin)
     )

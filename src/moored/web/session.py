@@ -50,7 +50,7 @@ class WebSession(MutableMapping[str, Any]):
     @property
     def touched(self) -> bool:
         """Has this request looked at its session, or written to it?"""
-        return self._loaded is not None or self._failure is not None
+        return self._loaded is not None
 
     def _carry(self, program: Program[Any]) -> Any:
         return self._host.binding.run(program)
@@ -59,12 +59,12 @@ class WebSession(MutableMapping[str, Any]):
     def _draft(self) -> Draft:
         if self._loaded is not None:
             return self._loaded
-        if self._failure is not None:  # ask once; whoever renders the error page may touch it again
-            raise self._failure
         try:
             draft: Draft = self._carry(load(self._host, self._cookies()))
         except MooredError as error:
-            self._failure = error
+            # The page that tells of it may look at the session, and finds nothing there.
+            self._failure, self._loaded = error, Draft(self._host)
+            self._loaded.without = True
             raise
         self._loaded = draft
         return draft
@@ -72,6 +72,8 @@ class WebSession(MutableMapping[str, Any]):
     @property
     def _open_draft(self) -> Draft:
         draft = self._draft
+        if self._failure is not None:
+            raise self._failure
         if self._closed:
             raise MisuseError(
                 "the session was saved when the response began; a change after that would be lost. Change the"
@@ -80,11 +82,21 @@ class WebSession(MutableMapping[str, Any]):
         return draft
 
     def finish(self) -> Outcome:
-        """Store what was changed; what the response must do.  Only the first call does anything."""
-        if self._loaded is None or self._closed:
+        """Store what was changed; what the response must do.  Only the first call does anything.
+
+        To be called at the end of every request: from then on the session cannot be changed.
+        """
+        draft = self._loaded
+        if self._closed or draft is None:
+            self._closed = True
             return NOTHING
         self._closed = True
-        return self._carry(finish(self._loaded, self._arrival()))  # type: ignore[no-any-return]
+        try:
+            return self._carry(finish(draft, self._arrival()))  # type: ignore[no-any-return]
+        except BaseException:
+            # The page that tells of it may use the session (show messages); nothing of it is kept.
+            self._closed, draft.without = False, True
+            raise
 
     # --- The mapping ----------------------------------------------------------------------------
 
@@ -148,7 +160,7 @@ class WebSession(MutableMapping[str, Any]):
         """Has anything been changed so far, inside values included?"""
         draft = self._loaded
         return draft is not None and (
-            self._forced or draft.cleared or draft.login is not None or bool(draft.change())
+            self._forced or draft.changed or draft.cleared or draft.login is not None or bool(draft.change())
         )
 
     @modified.setter
@@ -197,11 +209,6 @@ class WebSession(MutableMapping[str, Any]):
         session = self._draft.session
         return None if session is None or session.expires is None else _instant(session.expires)
 
-    @property
-    def remembered(self) -> bool | None:
-        """What the last ``login`` of this request said about its cookie: outlive the browser or not."""
-        return self._draft.remember
-
     # --- Signing in and out -----------------------------------------------------------------------
 
     def signing_in(self, subject: str | int | UUID) -> None:
@@ -212,16 +219,15 @@ class WebSession(MutableMapping[str, Any]):
         """
         self._open_draft.gate = self._carry(signing_in(_subject(subject), self._host.settings))
 
-    def login(self, subject: str | int | UUID, *, remember: bool | None = None) -> None:
+    def login(self, subject: str | int | UUID) -> None:
         """Sign somebody in; done when the request ends, together with its other changes.
 
-        The browser gets a new cookie and the one from before is worthless.  ``remember``
-        makes the cookie outlive the browser, or not; None leaves it as it is.
+        The browser gets a new cookie and the one from before is worthless.
         """
         draft = self._open_draft
         if self._exclusive:
             raise MisuseError("login() cannot be called inside exclusive(): end that first.")
-        draft.login, draft.remember = _subject(subject), remember
+        draft.login = _subject(subject)
 
     def logout(self) -> None:
         """Sign out and remove everything; no request in flight can bring the session back."""
@@ -319,6 +325,7 @@ class WebSession(MutableMapping[str, Any]):
                     "this session has ended, or cannot be reached, while the request was running."
                 )
             draft.keep(self._carry(create(change, self._host.settings)))
+        draft.changed = True
         return draft
 
 
