@@ -1,0 +1,118 @@
+"""Serving the demo: gunicorn, started from Python, with several worker processes."""
+
+from __future__ import annotations
+
+import logging
+import os
+import secrets
+import socket
+from pathlib import Path
+from typing import Any
+
+from flask import Flask
+
+from moored.errors import ConfigurationError
+from moored.url import parse, sqlite_url
+
+HOST = "127.0.0.1"
+PORTS = 20  # tried, from the one that is wanted on
+THREADS = 8  # in each worker
+
+
+def default_file() -> Path:
+    """Where the shop keeps its state if nothing else is said (XDG base directory specification)."""
+    home = os.environ.get("XDG_STATE_HOME") or str(Path.home() / ".local" / "state")
+    return Path(home) / "moored" / "demo" / "shop.db"
+
+
+def serve(url: str | None, port: int, workers: int) -> int:
+    """What ``moored.demo.serve`` promises."""
+    try:
+        import gunicorn  # type: ignore[import-untyped] # noqa: F401 - is it there?
+    except ModuleNotFoundError:
+        raise ConfigurationError(
+            "the demo needs gunicorn, which is not installed: pip install 'moored[demo]'."
+        ) from None
+    if url is None:
+        file = default_file()
+        file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        url = sqlite_url(file)
+    place = parse(url)[1]
+    if place.scheme == "memory" and workers > 1:
+        raise ConfigurationError(
+            f"memory: is kept in one process, and the demo has {workers}: use one worker, or another URL."
+        )
+    # A SQLite file has a secret beside it.  Elsewhere: one for this run, known to all workers.
+    own = place.scheme != "sqlite" and not os.environ.get("MOORED_SECRET")
+    from moored.demo.app import create_app
+
+    app = create_app(url, secrets.token_urlsafe(32) if own else None)
+    listener, taken = _listen(port)
+    actual = listener.getsockname()[1]
+    # Browsers send a cookie to every port of a host: two demos must not take it from each other.
+    app.config["SESSION_COOKIE_NAME"] = f"moored_demo_{actual}"
+    logging.getLogger("moored").setLevel(logging.ERROR)  # that a secret was made up is no news here
+    return _run(app, listener, workers, _words(actual, str(place), workers, port if taken else None, own))
+
+
+def _listen(port: int) -> tuple[socket.socket, bool]:
+    """A socket on this port or the next free one, and whether it is another."""
+    for candidate in [port, *range(port + 1, min(port + PORTS, 65_536))] if port else [0]:
+        listener = socket.socket()
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            listener.bind((HOST, candidate))
+            listener.listen(128)
+        except OSError:
+            listener.close()
+            continue
+        return listener, candidate != port
+    raise ConfigurationError(f"no port from {port} on is free; name another one.")
+
+
+def _words(port: int, place: str, workers: int, taken: int | None, own: bool) -> str:
+    lines = [
+        "",
+        f"  Moored's demo shop is open:  http://{HOST}:{port}",
+        "",
+        f"  State    {place}",
+        f"  Server   gunicorn, {workers} worker{'s' if workers > 1 else ''}, {THREADS} threads each",
+        *([f"  Port     {taken} is taken, so this is the next free one"] if taken else []),
+        *(["  Secret   made for this run: sessions end with it"] if own else []),
+        "  Stop     Ctrl-C",
+        "",
+    ]
+    return "\n".join(lines)
+
+
+def _run(app: Flask, listener: socket.socket, workers: int, words: str) -> int:
+    from gunicorn.app.base import BaseApplication  # type: ignore[import-untyped]
+
+    wanted: dict[str, Any] = {
+        "bind": f"fd://{listener.detach()}",
+        "workers": workers,
+        "worker_class": "gthread",
+        "threads": THREADS,
+        "keepalive": 0,  # each request goes to whichever worker is free, not to that of its connection
+        "loglevel": "warning",
+        "graceful_timeout": 3,
+        "control_socket_disable": True,
+        "when_ready": lambda _server: print(words, flush=True),  # it listens, and signals end it cleanly
+    }
+
+    class Server(BaseApplication):  # type: ignore[misc]
+        """Gunicorn with our settings and no others."""
+
+        def load_config(self) -> None:
+            for name, value in wanted.items():
+                if name in self.cfg.settings:  # not every version has all of them
+                    self.cfg.set(name, value)
+
+        def load(self) -> Any:
+            return app
+
+    try:
+        Server().run()
+    except SystemExit as end:
+        return end.code if isinstance(end.code, int) else 0 if end.code is None else 1
+    return 0

@@ -1,0 +1,61 @@
+"""Starting and ending the demo's server."""
+
+from __future__ import annotations
+
+import signal
+import socket
+from pathlib import Path
+
+import pytest
+from tests.demo.shop import Browser, Server, serving
+
+from moored.demo import serve
+from moored.errors import ConfigurationError
+
+
+@pytest.mark.parametrize(
+    ("number", "everybody"), [(signal.SIGTERM, False), (signal.SIGINT, False), (signal.SIGINT, True)]
+)
+def test_ends_cleanly(tmp_path: Path, number: int, everybody: bool) -> None:
+    """As by `kill` and by Ctrl-C in a terminal, which all workers get too."""
+    server = Server(tmp_path)
+    assert Browser(server).page()
+    assert server.end(number, everybody=everybody) == (0, "")
+    with pytest.raises(ConnectionRefusedError):
+        Browser(server).page()
+
+
+def test_takes_the_next_port(tmp_path: Path) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        server = Server(tmp_path, port=port)
+        assert server.port > port
+        assert any(f"Port     {port} is taken" in line for line in server.said)
+        assert server.end()[0] == 0
+
+
+def test_what_is_kept_outlives_the_server(tmp_path: Path) -> None:
+    """Cart, sign-in and the secret behind them, in files that only the user can read."""
+    with serving(tmp_path) as server:
+        before = Browser(server)
+        before.sign_in("Ada")
+        before.post("/cart", product="compass")
+    folder = tmp_path / "moored" / "demo"
+    assert folder.stat().st_mode & 0o077 == 0
+    assert {path.name for path in folder.iterdir()} >= {"shop.db", "shop.db-secret"}
+    with serving(tmp_path) as again:
+        after = Browser(again)
+        after.cookie = before.cookie
+        assert (after.subject(), after.cart()) == ("Ada", {"compass": 1})
+
+
+def test_refuses_memory_in_several_processes() -> None:
+    with pytest.raises(ConfigurationError, match="the demo has 2"):
+        serve("memory:", 0, 2)
+
+
+def test_refuses_urls_it_does_not_know() -> None:
+    with pytest.raises(ConfigurationError, match="Did you mean sqlite:"):
+        serve("sqlit:///shop.db", 0, 2)
