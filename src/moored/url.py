@@ -49,7 +49,7 @@ def one_of(*words: str) -> Callable[[str], str]:
 
     def parse(text: str) -> str:
         if text.lower() not in words:
-            raise ValueError(" or ".join(words))
+            raise ValueError(f"{', '.join(words[:-1])} or {words[-1]}")
         return text.lower()
 
     return parse
@@ -90,6 +90,8 @@ def redacted(url: str | SplitResult) -> str:
     """The URL without user, password and options, safe to show and to log."""
     parts = urlsplit(url) if isinstance(url, str) else url
     host = parts.netloc.rpartition("@")[2]
+    if not parts.scheme:
+        return parts.path.rpartition("@")[2]
     if not host and not parts.path.startswith("/"):
         return f"{parts.scheme}:{parts.path}"
     return f"{parts.scheme}://{host}{parts.path}"
@@ -116,12 +118,7 @@ def parse(url: str, extra: Mapping[str, object] | None = None) -> tuple[type[Any
     Raises ConfigurationError for schemes, options and values that are unknown, with a
     suggestion, and where the engine's driver is not installed.
     """
-    try:
-        parts = urlsplit(url)
-        port = parts.port  # looked at here, because it raises ValueError
-    except ValueError as error:
-        raise ConfigurationError(f"the URL of the state cannot be read: {error}.") from None
-    del port
+    parts = _split(url)
     engine = _engine(parts.scheme, url)
     known = {**COMMON, **engine.options}
     pairs = [*parse_qsl(parts.query, keep_blank_values=True)]
@@ -141,6 +138,34 @@ def parse(url: str, extra: Mapping[str, object] | None = None) -> tuple[type[Any
             wanted = str(error) if "literal" not in str(error) and "convert" not in str(error) else "a number"
             raise ConfigurationError(f"the option {name!r} must be {wanted}, not {text!r}.") from None
     return engine, Url(parts, options)
+
+
+def _split(url: str) -> SplitResult:
+    """The parts of a URL.  What is wrong with them is not shown: it may be half of a password."""
+    parts = _parts(url)
+    if parts is None:
+        raise ConfigurationError(
+            "the state's URL cannot be read: its host or port is malformed. In a user name or password,"
+            " characters other than letters, digits, - . _ ~ are written as %-escapes (%2F for /)."
+        )
+    if "#" in url:
+        raise ConfigurationError(
+            "the state's URL has a #, and what follows it would be ignored. In a path or password, write %23."
+        )
+    return parts
+
+
+def _parts(url: str) -> SplitResult | None:
+    try:
+        parts = urlsplit(url)
+        _ = parts.port  # looked at because that raises ValueError
+    except ValueError:
+        return None
+    if parts.netloc and "@" not in parts.netloc:  # did a / or ? in a password end the host too early?
+        names = [pair.partition("=")[0] for pair in parts.query.split("&")]
+        if any("@" in part for part in (parts.path, *names)):
+            return None
+    return parts
 
 
 def _engine(scheme: str, url: str) -> type[Any]:

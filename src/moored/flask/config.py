@@ -9,10 +9,13 @@ from typing import Any
 from flask import Flask
 from msgspec import Struct
 
+from moored.codec import DEEPEST
 from moored.errors import ConfigurationError
 from moored.kinds.sessions.settings import DAY, FRESH_ON_LOGIN, IDENTITY, SessionSettings
 from moored.merge import Rules
 from moored.url import one_of
+
+PREFIX = "MOORED_"
 
 
 def milliseconds(value: object) -> int:
@@ -31,6 +34,19 @@ def above_zero(value: object) -> int:
     return value
 
 
+def levels(value: object) -> int:
+    """A number of nested containers that the codec can store."""
+    if isinstance(value, bool) or not isinstance(value, int) or not 0 < value <= DEEPEST:
+        raise ValueError(f"a whole number from 1 to {DEEPEST}")
+    return value
+
+
+def switch(value: object) -> None:
+    """On or off; text is refused because Python takes all of it for on, "False" too."""
+    if value not in (True, False, None):
+        raise ValueError("True or False")
+
+
 def names(value: object) -> tuple[str, ...]:
     """A list of field names."""
     if isinstance(value, str) or not isinstance(value, (list, tuple, set, frozenset)):
@@ -40,10 +56,10 @@ def names(value: object) -> tuple[str, ...]:
     return tuple(value)
 
 
-def text(value: object) -> str:
-    """Text that is not empty."""
+def url(value: object) -> str:
+    """The text of a URL, which is looked into later."""
     if not isinstance(value, str) or not value:
-        raise ValueError("text")
+        raise ValueError("text such as 'sqlite:///shop.db'")
     return value
 
 
@@ -73,7 +89,7 @@ class Setting(Struct, frozen=True):
 
 
 SETTINGS: dict[str, Setting] = {
-    "MOORED_URL": Setting(text, None, "where state is kept; default: moored.db in the instance folder"),
+    "MOORED_URL": Setting(url, None, "where state is kept; default: moored.db in the instance folder"),
     "MOORED_SESSION_IDLE": Setting(
         milliseconds,
         None,
@@ -84,7 +100,7 @@ SETTINGS: dict[str, Setting] = {
     ),
     "MOORED_SESSION_MAX_BYTES": Setting(above_zero, 2 * 1024 * 1024, "the largest session in bytes"),
     "MOORED_SESSION_MAX_FIELDS": Setting(above_zero, 16_384, "the most fields a session may have"),
-    "MOORED_SESSION_MAX_DEPTH": Setting(above_zero, 32, "how deeply a value may be nested"),
+    "MOORED_SESSION_MAX_DEPTH": Setting(levels, 32, "how deeply a value may be nested, at most 128"),
     "MOORED_SESSIONS_PER_SUBJECT": Setting(
         above_zero, 50, "sessions of one user; the oldest over it is ended"
     ),
@@ -106,6 +122,15 @@ SETTINGS: dict[str, Setting] = {
 }
 
 
+# Flask's own that are used here and that Flask does not look at itself.
+SWITCHES = (
+    "SESSION_COOKIE_SECURE",
+    "SESSION_COOKIE_HTTPONLY",
+    "SESSION_COOKIE_PARTITIONED",
+    "SESSION_REFRESH_EACH_REQUEST",
+)
+
+
 def read(app: Flask) -> dict[str, Any]:
     """Moored's settings in an app's configuration, checked.
 
@@ -113,25 +138,30 @@ def read(app: Flask) -> dict[str, Any]:
     none of ours.
     """
     for name in app.config:
-        if isinstance(name, str) and name.startswith("MOORED_") and name not in SETTINGS:
+        if isinstance(name, str) and name.startswith(PREFIX) and name not in SETTINGS:
             raise ConfigurationError(f"there is no setting {name}.{_suggestion(name)}")
     found = {}
     for name, setting in SETTINGS.items():
         value = app.config.get(name)
-        if value is None:
-            found[name] = setting.default
-            continue
-        try:
-            found[name] = setting.check(value)
-        except ValueError as error:
-            raise ConfigurationError(f"{name} must be {error}, not {value!r}.") from None
+        found[name] = setting.default if value is None else _checked(name, value, setting.check)
+    for name in SWITCHES:
+        _checked(name, app.config.get(name), switch)
     return found
+
+
+def _checked(name: str, value: object, check: Callable[[object], Any]) -> Any:
+    try:
+        return check(value)
+    except ValueError as error:
+        # A URL may hold a password.
+        shown = type(value).__name__ if name == "MOORED_URL" and value else repr(value)
+        raise ConfigurationError(f"{name} must be {error}, not {shown}.") from None
 
 
 def session_settings(app: Flask, found: Mapping[str, Any]) -> SessionSettings:
     """The rules for sessions that the settings come to."""
     return SessionSettings(
-        idle=found["MOORED_SESSION_IDLE"] or milliseconds(app.permanent_session_lifetime),
+        idle=found["MOORED_SESSION_IDLE"] or _lifetime(app),
         absolute=found["MOORED_SESSION_ABSOLUTE"],
         largest=found["MOORED_SESSION_MAX_BYTES"],
         most=found["MOORED_SESSION_MAX_FIELDS"],
@@ -143,8 +173,21 @@ def session_settings(app: Flask, found: Mapping[str, Any]) -> SessionSettings:
     )
 
 
+def _lifetime(app: Flask) -> int:
+    name = "PERMANENT_SESSION_LIFETIME"
+    try:
+        lifetime: object = app.permanent_session_lifetime
+    except (TypeError, OverflowError):  # it is no timedelta, and Flask cannot make one of it
+        lifetime = app.config[name]
+    checked: int = _checked(name, lifetime, milliseconds)
+    return checked
+
+
 def _suggestion(name: str) -> str:
     from difflib import get_close_matches
 
-    close = get_close_matches(name, SETTINGS, 1)
-    return f" Did you mean {close[0]}?" if close else f" There are {', '.join(SETTINGS)}."
+    if name == "MOORED_SECRET":
+        return " Set SECRET_KEY, or MOORED_SECRET in the environment."
+    own = {known.removeprefix(PREFIX): known for known in SETTINGS}
+    close = get_close_matches(name.removeprefix(PREFIX), own, 1)
+    return f" Did you mean {own[close[0]]}?" if close else f" There are {', '.join(SETTINGS)}."

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 
 from moored.errors import ConfigurationError
@@ -10,14 +11,28 @@ from moored.seal import KeyRing
 
 MOST = 20  # cookies of our name that are looked at
 
+_NAME = re.compile(r"[!#$%&'*+.^_`|~\w-]+", re.ASCII)  # a token (RFC 9110, section 5.6.2)
+_DOMAIN = re.compile(r"\.?[\w-]+(\.[\w-]+)*")
+_PATH = re.compile(r"/[^;\x00-\x20\x7f]*")
+
 
 def check_attributes(
     name: str, *, domain: str | None, path: str, secure: bool, samesite: str | None, partitioned: bool
 ) -> None:
     """Raise ConfigurationError for what browsers reject (RFC 6265bis, sections 4.1 and 5)."""
-    if not name or any(c in '()<>@,;:\\"/[]?={} \t' or not 32 < ord(c) < 127 for c in name):
+    if not _is(name, _NAME):
         raise ConfigurationError(f"{name!r} cannot be the name of a cookie: use letters, digits, - and _.")
-    if samesite is not None and samesite.lower() not in ("strict", "lax", "none"):
+    if domain and not _is(domain, _DOMAIN):
+        raise ConfigurationError(
+            f"{domain!r} cannot be the domain of a cookie: give the name of a host, such as example.com,"
+            " without scheme, port and path."
+        )
+    if not _is(path, _PATH):
+        raise ConfigurationError(
+            f"{path!r} cannot be the path of a cookie, and browsers would take another: it begins with / and"
+            " has no semicolon or space."
+        )
+    if samesite is not None and str(samesite).lower() not in ("strict", "lax", "none"):
         raise ConfigurationError(f"a cookie's SameSite is Strict, Lax or None, not {samesite!r}.")
     if samesite is not None and samesite.lower() == "none" and not secure:
         raise ConfigurationError(
@@ -32,6 +47,10 @@ def check_attributes(
             "browsers reject a __Host- cookie unless it is Secure, has the path / and no domain: set these,"
             " or choose another name."
         )
+
+
+def _is(value: object, what: re.Pattern[str]) -> bool:
+    return isinstance(value, str) and what.fullmatch(value) is not None
 
 
 class TooManyCookiesError(ValueError):

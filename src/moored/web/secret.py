@@ -49,9 +49,17 @@ def _kept(path: Path) -> str:
         finally:
             draft.unlink()
     try:
-        secret = path.read_text().strip()
+        secret = path.read_text("ascii").strip()
     except OSError as error:
-        raise ConfigurationError(f"the secret in {path} cannot be read: {error.strerror}.") from None
+        raise ConfigurationError(
+            f"the secret in {path} cannot be read: {error.strerror}. Let this process read that file, or set"
+            " a secret of your own."
+        ) from None
+    except UnicodeDecodeError:
+        secret = ""
     if len(secret) < 32:
-        raise ConfigurationError(f"{path} holds no secret; remove it to have a new one made.")
+        raise ConfigurationError(
+            f"{path} holds no secret. Restore it, or remove it to have a new one made: everybody then has to"
+            " sign in again."
+        )
     return secret
