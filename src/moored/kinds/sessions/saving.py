@@ -165,6 +165,7 @@ async def write(
                     unset,
                     {"@seen": 0, **stamp},
                     match,
+                    version=token,  # an exclusive holder decides on all that it read
                     ttl=settings.idle,
                     within="@absolute",
                 )
@@ -204,11 +205,11 @@ def crowded(held: bool) -> ConflictError | HeldError:
 def _same_life(session: Session, refused: Refused, token: int | None) -> Fields:
     """The fields as they are now, if this is still the session that the request knew."""
     record = refused.record
-    if refused.reason != "match" or record is None or record.dead or generation(record) != session.generation:
+    if record is None or record.dead or generation(record) != session.generation:
         raise Superseded(refused.reason, record)
-    if token is not None and record.fields.get(LEASE_TOKEN) != b"%d" % token:
+    if token is not None:
         raise ConflictError(
-            "the session was held exclusively for too long, and somebody else has taken it since."
+            "the session was held exclusively for too long, and somebody else has written to it since."
         )
     return record.fields
 
