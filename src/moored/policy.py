@@ -24,7 +24,22 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from moored.breaker import Breaker
-from moored.commands import Command, Connect, Drop, Enter, Op, Read, Refused, Scan, Send, Sleep, Step
+from moored.commands import (
+    Add,
+    Command,
+    Connect,
+    Drop,
+    Enter,
+    Op,
+    Patch,
+    Put,
+    Read,
+    Refused,
+    Scan,
+    Send,
+    Sleep,
+    Step,
+)
 from moored.errors import BreakerOpen, OutcomeUnknown, Unavailable
 from moored.run import Program
 
@@ -161,8 +176,11 @@ class Policy:
                 break
             if "late" in reasons:
                 # Surely not carried out; the answer has taught us the server's clock anew.
-                failure, ops = Unavailable("the step reached the engine after its deadline."), ()
+                failure = Unavailable("the step reached the engine after its deadline.", outage=False)
+                ops = ()
                 continue
+            if unsure is not None and any(map(_may_yet_be_done, step, answers)):
+                break
             if self._budget < SAVED:
                 self._budget += BUDGET
             if self.observers:
@@ -243,6 +261,16 @@ def _told(command: Command[Any], answer: Any) -> str:
         return "unknown" if isinstance(command, (Read, Scan)) else "done"
     # A record that is gone took its memory along.
     return "unknown" if answer.reason == "unknown" or answer.record is None else "not done"
+
+
+def _may_yet_be_done(command: Command[Any], answer: Any) -> bool:
+    """Can an earlier copy of a refused command, if it is still on its way, find its guards to hold?
+
+    A version or a life that has passed never comes back; a lease ends, a value or a total may.
+    """
+    if not isinstance(answer, Refused) or not isinstance(command, (Add, Patch, Put)):
+        return False
+    return answer.reason in ("held", "match", "bounds")
 
 
 def _repeatable(command: Command[Any]) -> bool:
