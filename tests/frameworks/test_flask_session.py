@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+import weakref
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from typing import Any
@@ -11,7 +13,7 @@ import flask
 import pytest
 from flask import get_flashed_messages, render_template_string, stream_with_context
 from markupsafe import Markup
-from tests.frameworks.rig import MakeRig, Rig, cookies, session, value
+from tests.frameworks.rig import MakeRig, Rig, cookies, make_app, session, value
 from werkzeug.routing import BaseConverter
 
 from moored import MisuseError
@@ -408,6 +410,17 @@ def test_two_apps_on_one_url_and_secret_share_a_session(make_rig: MakeRig, sqlit
     two.client.set_cookie("session", value(one.client))
     two.visit(lambda: session()["cart"].append("b"))
     assert one.data() == {"cart": ["a", "b"]}
+
+
+def test_an_app_is_freed_when_it_is_let_go() -> None:
+    app = make_app()
+    found = weakref.ref(app)
+    gc.disable()  # a cycle would be found sooner or later, and hide
+    try:
+        del app
+        assert found() is None
+    finally:
+        gc.enable()
 
 
 def test_one_extension_object_for_several_apps() -> None:

@@ -6,9 +6,9 @@ import os
 from pathlib import Path
 from typing import Any
 
-from flask import Flask, current_app
+from flask import Config, Flask, current_app
 
-from moored.errors import MisuseError
+from moored.errors import ConfigurationError, MisuseError
 from moored.flask.config import read, session_settings
 from moored.flask.interface import MooredSessionInterface, error_response
 from moored.operation import Binding, Blocking
@@ -46,17 +46,16 @@ class Moored:
                 f"the app {app.name!r} has Moored already: call Moored(app) or init_app(app) once."
             )
         log.info("The state of %s is kept at %s", app.name, state.url)
-        settings = session_settings(app, found)
-        ring = _Ring(app, state.binding)
+        config, settings = app.config, session_settings(app, found)
+        ring = _Ring(config, state.binding)
 
         def host() -> SessionHost:
-            interface.check_cookie(app)
             return SessionHost(
                 state.binding,
                 settings,
                 ring,
                 on_outage=found["MOORED_ON_OUTAGE"],
-                renews=app.config["SESSION_REFRESH_EACH_REQUEST"],
+                renews=config["SESSION_REFRESH_EACH_REQUEST"],
                 cross_site=found["MOORED_LOGIN_CROSS_SITE"],
             )
 
@@ -98,14 +97,19 @@ def mooring(app: Flask) -> Mooring:
 class _Ring:
     """The app's key ring; made anew when its keys change, because they may be set after Moored(app)."""
 
-    def __init__(self, app: Flask, binding: Binding[Blocking]) -> None:
-        self._app, self.binding = app, binding
+    def __init__(self, config: Config, binding: Binding[Blocking]) -> None:
+        self._config, self.binding = config, binding
         self._keys: tuple[Any, ...] | None = None
         self._ring: KeyRing | None = None
 
     def __call__(self) -> KeyRing:
-        config = self._app.config
-        keys = (config["SECRET_KEY"], *(config.get("SECRET_KEY_FALLBACKS") or ()))
+        config = self._config
+        earlier = config.get("SECRET_KEY_FALLBACKS") or ()
+        if isinstance(earlier, (str, bytes)):
+            raise ConfigurationError(
+                "SECRET_KEY_FALLBACKS must be a list of keys: of a single text, every letter would be a key."
+            )
+        keys = (config["SECRET_KEY"], *earlier)
         if self._ring is None or keys != self._keys:
             ring = key_ring(keys, self.binding.engine, "SECRET_KEY of the Flask app")
             self._keys, self._ring = keys, ring

@@ -8,7 +8,9 @@ from uuid import UUID
 
 from flask import Flask
 from flask.sessions import SessionInterface, SessionMixin
+from flask.typing import ResponseReturnValue
 from flask.wrappers import Request, Response
+from werkzeug.exceptions import HTTPException, default_exceptions
 
 from moored.errors import MooredError
 from moored.kinds.sessions.record import Credential, to_cookie
@@ -57,6 +59,7 @@ class MooredSessionInterface(SessionInterface):
     """Keeps sessions in an engine of Moored's.  ``host`` is asked for at the first request."""
 
     def __init__(self, host: Callable[[], SessionHost], *, permanent: bool = False) -> None:
+        # It holds no app: that would be a cycle, and an app would not be freed when it is let go.
         self._make_host = host
         self._host: SessionHost | None = None
         self.session_class: type[FlaskSession] = type(
@@ -72,6 +75,8 @@ class MooredSessionInterface(SessionInterface):
 
     def open_session(self, app: Flask, request: Request) -> FlaskSession:
         """A session that has not been looked at yet."""
+        if self._host is None:
+            self.check_cookie(app)  # settings may have been made since the start
         name = self.get_cookie_name(app)
 
         def cookies() -> Iterable[str]:
@@ -115,6 +120,11 @@ class MooredSessionInterface(SessionInterface):
             **self._attributes(app),
         )
 
+    def get_cookie_secure(self, app: Flask) -> bool:
+        """As ``SESSION_COOKIE_SECURE`` says; and where the cookie's name makes browsers insist on it."""
+        named = self.get_cookie_name(app).startswith(("__Host-", "__Secure-"))
+        return named or super().get_cookie_secure(app)
+
     def _attributes(self, app: Flask) -> dict[str, Any]:
         """The cookie's attributes: the app's settings, and what is best where they say nothing."""
         from flask import request
@@ -152,12 +162,29 @@ def _fail(app: Flask, response: Response, error: MooredError) -> None:
     response.vary.add("Cookie")
 
 
-def error_response(error: MooredError) -> Response:
-    """The app's own answer to an error, where the application has none."""
+def error_response(error: MooredError) -> ResponseReturnValue:
+    """The answer to an error for whose class the application has no handler.
+
+    Its handlers for what the error is more generally, and for the status, are asked first.
+    """
     from flask import current_app, request
 
+    handlers = current_app.error_handler_spec[None][None]
+    for kind in type(error).__mro__:
+        handler = handlers.get(kind)
+        if handler not in (None, error_response) and issubclass(kind, MooredError):
+            answer: ResponseReturnValue = current_app.ensure_sync(handler)(error)
+            return answer
     made = problem(error, request.headers.get("Accept", ""))
-    response = current_app.response_class(made.body, made.status)
-    for name, value in made.headers.items():
-        response.headers[name] = value
+    as_http = default_exceptions[made.status]()
+    as_http.__cause__ = error
+    own = current_app.handle_http_exception(as_http)
+    if isinstance(own, HTTPException):  # there is none
+        response = current_app.response_class(made.body, made.status)
+        response.headers.update(made.headers)
+        return response
+    response = current_app.make_response(own)
+    if response.status_code == made.status:
+        for name, value in made.headers.items():
+            response.headers.setdefault(name, value)
     return response

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, MutableMapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Self
 from uuid import UUID
 
 from moored.errors import EncodingError, GoneError, MisuseError, MooredError
@@ -139,7 +139,7 @@ class WebSession(MutableMapping[str, Any]):
     def __ror__(self, other: Mapping[str, Any]) -> dict[str, Any]:
         return {**other, **self}
 
-    def __ior__(self, other: Mapping[str, Any]) -> WebSession:
+    def __ior__(self, other: Mapping[str, Any]) -> Self:
         self.update(other)
         return self
 
