@@ -40,11 +40,15 @@ def record_key(kind: str, name: str) -> str:
 
 
 class Remembered(Struct, frozen=True, array_like=True):
-    """A step that a record remembers: its operation id, the version it made, its small answer."""
+    """A step that a record remembers: its operation id, the version it made, its small answer.
+
+    ``firm``: it was carried out by a repeat, so that the first copy may still arrive.
+    """
 
     id: str
     version: int
     answer: tuple[int, ...] = ()
+    firm: bool = False
 
 
 class Record(Struct, frozen=True):
@@ -288,11 +292,13 @@ class Op(Struct, frozen=True):
 
     ``since``: server microseconds known, at least, when it was first sent.
     ``until``: the instant after which the server must not carry it out.
+    ``again``: an earlier copy was sent, and nobody knows what became of it.
     """
 
     id: str
     since: int
     until: int
+    again: bool = False
 
 
 class Send(Struct, frozen=True):

@@ -5,8 +5,11 @@ The rules, in the order in which ``apply`` keeps them:
 1. A record whose ``expires`` has come is absent.
 2. A mutating step whose operation id the record remembers changes nothing and is answered
    with its own effect, never with that of another caller.
-3. A step that the record may have forgotten (its memory is full of younger entries, or it
-   was first sent before the horizon) changes nothing: ``unknown``.
+3. A step that the record may have forgotten changes nothing: ``unknown``.  That is one first
+   sent before the horizon, and a repeat if the memory is full of entries younger than its
+   first sending.  What a repeat carried out is remembered firmly: it is forgotten only at the
+   horizon, so that a first copy which arrives after its repeat is always recognised, and
+   needs no room in the memory to be carried out itself.
 4. A step that arrives after its ``until`` changes nothing: ``late``.
 5. Otherwise the command's guards decide; a step that changed something gets a new version,
    greater than every earlier one of the key, and is remembered.
@@ -73,19 +76,32 @@ def apply(
         for entry in memory:
             if entry.id == op.id:
                 return record, _repeated(command, entry, record, now)
-        forgotten = len(memory) == REMEMBERED and memory[0].version > op.since
-        if forgotten or op.since < now_us - HORIZON:
+        if op.since < now_us - HORIZON or (op.again and _may_be_forgotten(memory, op.since)):
             return record, _refused("unknown", record, now)
         if now_us > op.until:
             return record, _refused("late", record, now)
     version = max(record.version + 1 if record else 0, now_us)
     new, answer, small = _change(command, record, now_us, version)
     if new is not None and new is not record:
-        recent = tuple(entry for entry in memory if entry.version >= now_us - HORIZON)
+        recent = [entry for entry in memory if entry.version >= now_us - HORIZON]
         if op is not None:
-            recent = (*recent, Remembered(op.id, version, small))[-REMEMBERED:]
-        new = replace(new, ops=recent)
+            _remember(recent, Remembered(op.id, version, small, op.again))
+        new = replace(new, ops=tuple(recent))
     return new, answer
+
+
+def _may_be_forgotten(memory: tuple[Remembered, ...], since: int) -> bool:
+    """Was there, in a full memory, no room for what was done after ``since``?"""
+    if len(memory) < REMEMBERED:
+        return False
+    return all(entry.firm or entry.version > since for entry in memory)
+
+
+def _remember(recent: list[Remembered], entry: Remembered) -> None:
+    """Add an entry; where there is no room, the oldest that is not firm goes, or else this one."""
+    recent.append(entry)
+    if len(recent) > REMEMBERED:
+        del recent[next(at for at, old in enumerate(recent) if not old.firm)]
 
 
 def _read(command: Read, record: Record | None, now: int) -> Record | None:

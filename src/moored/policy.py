@@ -155,6 +155,8 @@ class Policy:
                     left = ends - self._clock()
                 if not ops:
                     ops = self._ops(step, since, since + int(left * 1_000_000))
+                elif unsure is not None:
+                    ops = tuple([replace(op, again=True) for op in ops])
                 answers = await Send(step, ops, left)
             except Unavailable as error:
                 failure = error
@@ -169,12 +171,12 @@ class Policy:
             ended = self._clock()
             self.breaker.note(ended, ended - now > self.deadline / 2)
             reasons = [answer.reason for answer in answers if type(answer) is Refused]
-            if "unknown" in reasons or ("late" in reasons and (unsure or len(step) > 1)):
-                unsure = unsure or OutcomeUnknown(
-                    "the engine can no longer tell whether this step was carried out before."
-                )
-                break
-            if "late" in reasons:
+            if "unknown" in reasons or "late" in reasons:
+                if unsure is not None or len(step) > 1:
+                    unsure = unsure or OutcomeUnknown(
+                        "the engine cannot tell which commands were carried out."
+                    )
+                    break
                 # Surely not carried out; the answer has taught us the server's clock anew.
                 failure = Unavailable("the step reached the engine after its deadline.", outage=False)
                 ops = ()
@@ -243,7 +245,7 @@ class Policy:
         "Not done" is said only after the step's own not-after has passed, so that no late
         copy can make it false.
         """
-        probes = tuple(replace(op, until=0) for op in ops)
+        probes = tuple(replace(op, until=0, again=True) for op in ops)
         until = max(op.until for op in ops)
         while True:
             answers = await Send(step, probes, self.deadline)

@@ -101,7 +101,7 @@ class Commits:
                 return
             standing = self._withdraw(ticket)
             if standing is Standing.WAITING:
-                raise _too_busy()
+                raise too_busy()
             if standing is Standing.TAKEN and not called.acquire(timeout=GRACE):
                 raise _endless()
         except BaseException:
@@ -125,7 +125,7 @@ class Commits:
                 await done
         except TimeoutError:
             if self._withdraw(ticket) is Standing.WAITING:
-                raise _too_busy() from None
+                raise too_busy() from None
             raise _endless() from None
         except asyncio.CancelledError:
             self._withdraw(ticket)
@@ -184,7 +184,8 @@ class Commits:
                 ticket.done()
 
 
-def _too_busy() -> Unavailable:
+def too_busy() -> Unavailable:
+    """The error of a step whose turn did not come before its deadline."""
     return Unavailable(
         "other transactions kept SQLite busy for the whole deadline; nothing was changed. Try again, or"
         " allow more time with ?deadline= (seconds).",

@@ -13,7 +13,7 @@ Words = list[bytes | str | int]
 
 def arguments(command: Command[Any], op: Op) -> Words:
     """ARGV of the command's script."""
-    words: Words = [op.id, op.since, op.until]
+    words: Words = [op.id, op.since, op.until, int(op.again)]
     match command:
         case Patch():
             _patch(words, command)

@@ -65,7 +65,8 @@ def remembered(text: bytes) -> tuple[Remembered, ...]:
     """What field ``o`` says."""
     entries = [entry.split(":") for entry in text.decode().split(";")[1:]]
     return tuple(
-        Remembered(id, int(version), (int(small),) if small else ()) for id, version, small in entries
+        Remembered(id.removeprefix("!"), int(version), (int(small),) if small else (), id[:1] == "!")
+        for id, version, small in entries
     )
 
 

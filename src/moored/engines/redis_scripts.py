@@ -1,7 +1,8 @@
 """The commands as Lua scripts: the rules of ``moored.model`` a second time, held equal by ``tests/engines``.
 
 A record is a hash: ``v`` version, ``d`` tombstone, ``x`` expiry (milliseconds), ``o`` the
-operations it remembers (``;id:version:answer`` each, oldest first), ``:name`` each field.
+operations it remembers (``;id:version:answer`` each, oldest first; ``;!id`` where it is
+remembered firmly), ``:name`` each field.
 ``x`` decides what has expired; the key's own expiry, the same instant, cleans up.
 
 The scripts are flat (closures would triple their cost) and answer only what the caller lacks:
@@ -44,7 +45,7 @@ NOT_A_NUMBER = "not string.find({}, '^%-?%d+$')"
 def _opening(extra: str) -> str:
     """What all scripts begin with; ``extra`` is a field that this one needs at once.
 
-    ARGV: operation id, since, until, then the command's own arguments from ARGV[4] on.
+    ARGV: operation id, since, until, again, then the command's own arguments from ARGV[5] on.
     """
     return f"""
 local key, id, since = KEYS[1], ARGV[1], tonumber(ARGV[2])
@@ -63,6 +64,7 @@ elseif x and tonumber(x) <= now then
   v, d, x, ops, extra = false, false, false, '', false
 end
 local _, after = string.find(ops, ';' .. id .. ':', 1, true)
+if not after then _, after = string.find(ops, '!' .. id .. ':', 1, true) end
 if after then
   local made, small = string.match(ops, '^(%d+):([^;]*)', after + 1)
   if not made then {CORRUPT} end
@@ -71,13 +73,16 @@ end
 local remembered = 0
 if #ops >= {REMEMBERED * SHORTEST} then _, remembered = string.gsub(ops, ';', ';') end
 local oldest = tonumber(string.match(ops, ':(%d+)'))
-if since < micros - {HORIZON} or (remembered >= {REMEMBERED} and oldest > since) then
-  return {{'unknown', micros, {STANDS}}}
+local forgotten = since < micros - {HORIZON}
+if ARGV[4] == '1' and remembered >= {REMEMBERED} then
+  local loose = tonumber(string.match(ops, ';[^;!:]+:(%d+)'))
+  forgotten = forgotten or not loose or loose > since
 end
+if forgotten then return {{'unknown', micros, {STANDS}}} end
 if micros > tonumber(ARGV[3]) then return {{'late', micros, {STANDS}}} end
 local version = math.max((tonumber(v) or -1) + 1, micros)
 local made = string.format('%.0f', version)
-local i = 4
+local i = 5
 """
 
 
@@ -87,8 +92,12 @@ while oldest and oldest < micros - {HORIZON} do
   ops, remembered = string.match(ops, '^;[^;]*(.*)$'), remembered - 1
   oldest = tonumber(string.match(ops, ':(%d+)'))
 end
-if remembered >= {REMEMBERED} then ops = string.match(ops, '^;[^;]*(.*)$') end
-ops = ops .. ';' .. id .. ':' .. made .. ':' .. small
+local entry = ';' .. (ARGV[4] == '1' and '!' or '') .. id .. ':' .. made .. ':' .. small
+if remembered >= {REMEMBERED} then
+  local first, last = string.find(ops, ';[^;!][^;]*')
+  if first then ops = string.sub(ops, 1, first - 1) .. string.sub(ops, last + 1) else entry = '' end
+end
+ops = ops .. entry
 """
 
 LEASED = f"""

@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import random
 import sqlite3
+import threading
 import time
 import weakref
 from collections import deque
@@ -19,7 +20,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from moored.commands import Bury, Command, Op, Page, Patch, Read, Record, Scan, Step
-from moored.engines.commits import Commits, Ticket
+from moored.engines.commits import Commits, Ticket, too_busy
 from moored.engines.memory import wall_clock
 from moored.engines.packing import pack, unpack
 from moored.engines.reserve import Reserve
@@ -58,6 +59,8 @@ SWEEP_EVERY = 30.0, 60.0  # seconds, drawn at random so that processes take turn
 BUSY_PAUSE = 0.0002, 0.002  # seconds between two tries to begin while another process writes
 READ_PATIENCE = 1.0  # seconds a reader waits while the log is being recovered
 
+FORK_PATIENCE = 5.0  # seconds for which a fork waits for what other threads have under way
+
 _abandoned: list[Any] = []  # connections of a parent process: closing them here would harm it
 
 
@@ -68,6 +71,7 @@ class SqliteEngine:
     traits: ClassVar[frozenset[str]] = frozenset({"durable", "server_clock", "scans"})
     options: ClassVar[dict[str, Callable[[str], Any]]] = {"synchronous": one_of("full", "normal")}
     _all: ClassVar[weakref.WeakSet[SqliteEngine]] = weakref.WeakSet()
+    _forking: ClassVar[list[SqliteEngine]] = []
 
     def __init__(
         self, path: str | Path, *, synchronous: str = "full", clock: Callable[[], int] = wall_clock
@@ -92,15 +96,40 @@ class SqliteEngine:
         return cls(path, synchronous=url.options.get("synchronous", "full"))
 
     def _start_again(self) -> None:
+        self._guard = threading.Lock()  # over the three below; held by a thread that forks
+        self._busy = 0  # steps under way
         self._readers: deque[sqlite3.Connection] = deque()  # those that nobody reads from just now
         self._writer: sqlite3.Connection | None = None
         self._sweep_at = 0.0
 
+    # SQLite keeps its locks in the memory of the process, where a child would inherit them
+    # without holding them.  So nothing is open while a process forks (sqlite.org/howtocorrupt.html).
+
     @classmethod
-    def after_fork(cls) -> None:
-        """In the child: leave the parent's connections alone and open others on first use."""
+    def before_fork(cls) -> None:
+        """Wait until no step is under way, let none begin, and close everything."""
+        ends = time.monotonic() + FORK_PATIENCE
+        cls._forking = list(cls._all)
+        for engine in cls._forking:
+            engine._guard.acquire()
+            while engine._busy and time.monotonic() < ends:
+                engine._guard.release()
+                time.sleep(BUSY_PAUSE[0])
+                engine._guard.acquire()
+            if not engine._busy:
+                engine._close()
+
+    @classmethod
+    def after_fork_in_parent(cls) -> None:
+        """Go on."""
+        for engine in cls._forking:
+            engine._guard.release()
+
+    @classmethod
+    def after_fork_in_child(cls) -> None:
+        """Open everything again on first use."""
         for engine in cls._all:
-            _abandoned.append((engine._readers, engine._writer))
+            _abandoned.append((engine._readers, engine._writer))  # none, unless a step took too long
             engine._start_again()
             engine._commits.start_again()
 
@@ -108,7 +137,7 @@ class SqliteEngine:
 
     def connect(self, timeout: float) -> None:
         """Open the file; make it, and its tables, if there is none."""
-        self._readers.append(self._open(READ_PATIENCE))
+        self._look(())
 
     async def aconnect(self, timeout: float) -> None:
         """The same."""
@@ -129,9 +158,14 @@ class SqliteEngine:
     def close(self) -> None:
         """Close the connections of all threads."""
         self._commits.close()
-        readers, writer = self._readers, self._writer
-        self._start_again()
-        for connection in [*readers, *([writer] if writer else [])]:
+        with self._guard:
+            self._close()
+
+    def _close(self) -> None:
+        connections = [*self._readers, *([self._writer] if self._writer else [])]
+        self._readers.clear()
+        self._writer = None
+        for connection in connections:
             with suppress(sqlite3.Error):
                 connection.close()
 
@@ -142,17 +176,20 @@ class SqliteEngine:
     # --- Reading ----------------------------------------------------------------------------
 
     def _look(self, step: Step) -> list[Any]:
-        readers = self._readers
+        with self._guard:
+            self._busy += 1
+            db = self._readers.pop() if self._readers else None
         try:
-            db = readers.pop()
-        except IndexError:
-            db = self._open(READ_PATIENCE)
-        try:
+            if db is None:
+                db = self._open(READ_PATIENCE)
             return [self._one(db, command, None) for command in step]
         except sqlite3.Error as error:
             raise self._mapped(error) from error
         finally:
-            readers.append(db)
+            with self._guard:
+                self._busy -= 1
+                if db is not None:
+                    self._readers.append(db)
 
     def _one(self, db: sqlite3.Connection, command: Command[Any], op: Op | None) -> Any:
         if isinstance(command, Scan):
@@ -182,6 +219,15 @@ class SqliteEngine:
 
     def _carry_out(self, batch: list[Ticket]) -> None:
         """One transaction for all; each alone if the disk is full, so that what shrinks gets through."""
+        with self._guard:
+            self._busy += 1
+        try:
+            self._carry_out_together(batch)
+        finally:
+            with self._guard:
+                self._busy -= 1
+
+    def _carry_out_together(self, batch: list[Ticket]) -> None:
         try:
             self._transaction(batch)
         except sqlite3.Error as error:
@@ -207,9 +253,7 @@ class SqliteEngine:
         ends = min([ticket.ends for ticket in batch])
         db = self._begin(ends)
         if db is None:
-            self._fail(
-                batch, Unavailable("another process kept SQLite busy for the whole deadline.", outage=False)
-            )
+            self._fail(batch, too_busy())
             return
         try:
             for ticket in batch:
@@ -340,4 +384,8 @@ def _while_busy(attempt: Callable[[], Any], patience: float = 5.0) -> None:
         time.sleep(random.uniform(*BUSY_PAUSE))
 
 
-os.register_at_fork(after_in_child=SqliteEngine.after_fork)
+os.register_at_fork(
+    before=SqliteEngine.before_fork,
+    after_in_parent=SqliteEngine.after_fork_in_parent,
+    after_in_child=SqliteEngine.after_fork_in_child,
+)
