@@ -450,7 +450,7 @@ def _load_zone(key: str) -> tzinfo | None:
 
     try:
         return ZoneInfo(key)
-    except (ZoneInfoNotFoundError, ValueError, OSError):  # OSError for "Europe", which is a folder
+    except (ZoneInfoNotFoundError, ValueError, OSError):  # OSError: a folder in the package tzdata
         return None
 
 

@@ -12,6 +12,7 @@ import tracemalloc
 from collections.abc import Callable
 from datetime import UTC, date, datetime, time, timedelta, timezone, tzinfo
 from decimal import Decimal, localcontext
+from pathlib import Path
 from typing import Any, NamedTuple
 from uuid import UUID
 from zoneinfo import ZoneInfo
@@ -516,6 +517,8 @@ def test_the_path_begins_with_what_the_caller_calls_the_value(safe: dict[str, An
         encode(1j, path="cart")
     with pytest.raises(EncodingError, match=r"^cart\[1\]\.b\['-'\]: a value of type complex"):
         encode([safe, {"b": {"-": 1j}}], path="cart")
+    with pytest.raises(EncodingError, match=r"^cart\[1\]: text with a lone surrogate"):
+        encode([safe, "\ud800"], path="cart")
     assert str(whole.value).endswith("[MRD-024]")
 
 
@@ -754,6 +757,18 @@ def test_the_offset_stays_where_the_zone_is_unknown() -> None:
         assert type(back.tzinfo) is timezone
 
 
+def test_a_key_that_is_a_folder_of_the_package_tzdata_is_unknown(tmp_path: Path) -> None:
+    folder = tmp_path / "tzdata" / "zoneinfo" / "Mars"
+    folder.mkdir(parents=True)
+    for package in (folder, folder.parent, folder.parent.parent):
+        (package / "__init__.py").touch()
+    stored = extension(7, b"2024-01-01T12:00:00+01:00[Mars]")
+    assert (
+        run(f"import moored.codec as c; print(c.decode({stored!r}))", str(tmp_path))
+        == "2024-01-01 12:00:00+01:00"
+    )
+
+
 def test_the_instant_stays_where_the_rules_of_the_zone_have_changed() -> None:
     back = decode(extension(7, b"2024-07-01T12:00:00+05:00[Europe/Paris]"))
     assert typed(back) == typed(datetime(2024, 7, 1, 9, tzinfo=PARIS))
@@ -770,10 +785,10 @@ def test_timestamps_of_others_are_read() -> None:
     assert decode(b"\xd6\xff\x00\x00\x00\x01") == datetime(1970, 1, 1, 0, 0, 1, tzinfo=UTC)
 
 
-def run(program: str) -> str:
+def run(program: str, *paths: str) -> str:
     done = subprocess.run(
         [sys.executable, "-c", program],
-        env={"PYTHONPATH": ":".join(sys.path)},
+        env={"PYTHONPATH": ":".join([*paths, *sys.path])},
         capture_output=True,
         check=True,
         text=True,

@@ -36,9 +36,10 @@ RFC_5869 = [
         bytes(range(0x60, 0xB0)).hex(),
         bytes(range(0xB0, 0x100)).hex(),
         "06a6b88c5853361a06104c9ceb35b45cef760014904671014a193f40c15fc244",
-        "b11e398dc80327a1c8e7f78c596a49344f012eda2d4efad8a050cc4c19afa97c"
-        + "59045a99cac7827271cb41c65e590e09da3275600c2f09b8367793a9aca3db71"
-        + "cc30c58179ec3e87c14c01d5c1f3434f1d87",
+        (
+            "b11e398dc80327a1c8e7f78c596a49344f012eda2d4efad8a050cc4c19afa97c59045a99cac7827271cb41c65e590e09"
+            "da3275600c2f09b8367793a9aca3db71cc30c58179ec3e87c14c01d5c1f3434f1d87"
+        ),
     ),
     (
         "0b" * 22,
@@ -197,6 +198,14 @@ def test_the_header_is_not_part_of_the_context() -> None:
     sealed = ring.seal("cookie", b"", b"ab")
     assert ring.unseal("cookie", sealed, b"ab") == b""
     assert ring.unseal("cookie", sealed, sealed[1:3] + b"ab") is None
+
+
+def test_another_version_is_refused_even_if_our_key_made_it() -> None:
+    key = derived(NEW, b"seal cookie", 34)
+    for version, expected in (1, b"data"), (0, None), (2, None):
+        header = bytes([version]) + key[32:]
+        sealed = header + bytes(12) + AESGCM(key[:32]).encrypt(bytes(12), b"data", header)
+        assert KeyRing([NEW]).unseal("cookie", sealed) == expected
 
 
 @given(st.binary(max_size=80))
