@@ -31,6 +31,11 @@ def matched() -> Any:
             return None
 
 
+def kinds() -> Any:
+    found: Any = flask.session
+    return len(found), [isinstance(found, kind) for kind in (Mapping, MutableMapping, SessionMixin)]
+
+
 def loop() -> list[str]:
     return [name for name in flask.session]  # noqa: C416 - a loop is what is meant
 
@@ -71,13 +76,7 @@ READING: dict[str, tuple[Callable[[], Any], Any]] = {
     "setdefault of what is there": (lambda: flask.session.setdefault("a", 5), 1),
     "pop of what is not there": (lambda: flask.session.pop("z", None), None),
     "format": (lambda: "{a}".format(**flask.session), "1"),
-    "isinstance": (
-        lambda: (
-            len(session()),
-            [isinstance(session(), kind) for kind in (Mapping, MutableMapping, SessionMixin)],
-        ),
-        (3, [True] * 3),
-    ),
+    "isinstance": (kinds, (3, [True] * 3)),
 }
 
 

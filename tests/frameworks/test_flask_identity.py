@@ -1,0 +1,309 @@
+"""Who is signed in: by the fields that Flask applications use, and by ``login()`` and ``logout()``."""
+
+from __future__ import annotations
+
+import flask
+import pytest
+from flask.testing import FlaskClient
+from tests.frameworks.rig import MakeRig, Rig, cookies, session, value
+
+from moored import MisuseError
+
+
+def with_cookie(rig: Rig, cookie: str) -> FlaskClient:
+    """Another browser that has come by a cookie."""
+    client = rig.browser()
+    client.set_cookie("session", cookie)
+    return client
+
+
+def sign_in(rig: Rig, user: object, client: FlaskClient | None = None) -> str:
+    """Sign in as most applications do; the cookie."""
+    rig.visit(lambda: session().update(user_id=user), client)
+    return value(client or rig.client)
+
+
+def selector(rig: Rig, client: FlaskClient | None = None) -> str:
+    found = rig.look(lambda: session().selector, client)
+    assert isinstance(found, str)
+    return found
+
+
+def test_setting_user_id_is_a_sign_in(each: Rig) -> None:
+    each.visit(lambda: session().update(cart=["book"]))
+    before, name = value(each.client), selector(each)
+    after = sign_in(each, 42)
+    assert after != before
+    assert each.look(lambda: (session().subject, session().selector, session().generation)) == ("42", name, 1)
+    assert each.data() == {"cart": ["book"], "user_id": 42}
+    assert each.data(with_cookie(each, before)) == {}
+    assert [info.selector for info in each.mooring.state.sessions.of("42")] == [name]
+
+
+def test_fixation_a_planted_cookie_is_worth_nothing_after_the_sign_in(each: Rig) -> None:
+    attacker = each.browser()
+    each.visit(lambda: session().update(cart=["planted"]), attacker)
+    planted = value(attacker)
+    victim = with_cookie(each, planted)
+    sign_in(each, "victim", victim)
+    assert value(victim) != planted
+    assert each.data(attacker) == {}
+    answer = each.visit(lambda: session().update(cart=["more"]), attacker)
+    assert cookies(answer) == []
+    assert each.data(victim) == {"cart": ["planted"], "user_id": "victim"}
+
+
+def test_an_id_that_the_client_made_up_is_never_adopted(each: Rig) -> None:
+    client = with_cookie(each, "a" * 40)
+    each.visit(lambda: session().update(cart=["book"]), client)
+    assert value(client) != "a" * 40
+    assert each.data(client) == {"cart": ["book"]}
+
+
+def test_a_first_visit_can_sign_in(each: Rig) -> None:
+    sign_in(each, 42)
+    assert each.look(lambda: (session().subject, session().generation)) == ("42", 0)
+    assert len(each.mooring.state.sessions.of("42")) == 1
+
+
+def test_the_same_user_again_is_no_sign_in(rig: Rig) -> None:
+    cookie = sign_in(rig, 42)
+    assert cookies(rig.visit(lambda: session().update(user_id=42))) == []
+    assert cookies(rig.visit(lambda: session().update(user_id="42"))) == []
+    assert value(rig.client) == cookie
+
+
+def test_a_change_of_user_is_a_new_session_without_the_first_users_data(each: Rig) -> None:
+    sign_in(each, "ann")
+    each.visit(lambda: session().update(letters=["private"]))
+    first, name = value(each.client), selector(each)
+    each.visit(lambda: session().update(user_id="bob", theme="dark"))
+    assert value(each.client) != first
+    assert selector(each) != name
+    assert each.data() == {"user_id": "bob", "theme": "dark"}
+    assert each.data(with_cookie(each, first)) == {}
+    assert each.mooring.state.sessions.of("ann") == []
+    assert len(each.mooring.state.sessions.of("bob")) == 1
+
+
+def test_removing_user_id_is_a_new_verifier_and_keeps_the_data(each: Rig) -> None:
+    sign_in(each, "ann")
+    each.visit(lambda: session().update(cart=["book"]))
+    before, name = value(each.client), selector(each)
+    (sent,) = cookies(each.visit(lambda: session().pop("user_id")))
+    assert f"session={value(each.client)};" in sent
+    assert value(each.client) != before
+    assert each.look(lambda: (session().selector, session().subject)) == (name, None)
+    assert each.data() == {"cart": ["book"]}
+    assert each.data(with_cookie(each, before)) == {}
+
+
+def test_the_next_user_does_not_get_what_the_last_one_left(each: Rig) -> None:
+    sign_in(each, "ann")
+    each.visit(lambda: session().update(cart=["of ann"]))
+    each.visit(lambda: session().pop("user_id"))
+    name = selector(each)
+    sign_in(each, "bob")
+    assert each.data() == {"user_id": "bob"}
+    assert selector(each) != name
+
+
+def test_the_same_user_finds_what_they_left(each: Rig) -> None:
+    sign_in(each, "ann")
+    each.visit(lambda: session().update(cart=["of ann"]))
+    each.visit(lambda: session().pop("user_id"))
+    sign_in(each, "ann")
+    assert each.data() == {"cart": ["of ann"], "user_id": "ann"}
+
+
+def test_clear_ends_the_session_and_removes_the_cookie(each: Rig) -> None:
+    cookie = sign_in(each, "ann")
+    (gone,) = cookies(each.visit(lambda: session().clear()))
+    assert "session=;" in gone
+    assert "Max-Age=0" in gone
+    assert each.data(with_cookie(each, cookie)) == {}
+    assert each.mooring.state.sessions.of("ann") == []
+
+
+@pytest.mark.parametrize("before", ["a visitor", "somebody"])
+def test_clear_and_sign_in_is_a_new_session(each: Rig, before: str) -> None:
+    each.visit(lambda: session().update(cart=["old"]))
+    if before == "somebody":
+        sign_in(each, "ann")
+    old, name = value(each.client), selector(each)
+
+    def anew() -> None:
+        flask.session.clear()
+        flask.session["user_id"] = "ann"
+
+    each.visit(anew)
+    assert selector(each) != name
+    assert each.data() == {"user_id": "ann"}
+    assert each.data(with_cookie(each, old)) == {}
+    assert len(each.mooring.state.sessions.of("ann")) == 1
+
+
+def test_what_is_written_after_clear_goes_to_a_new_session(each: Rig) -> None:
+    old = sign_in(each, "ann")
+
+    def goodbye() -> None:
+        flask.session.clear()
+        flask.flash("you are signed out")
+
+    each.visit(goodbye)
+    assert value(each.client) not in ("", old)
+    assert each.look(lambda: (session().subject, flask.get_flashed_messages())) == (
+        None,
+        ["you are signed out"],
+    )
+
+
+def test_login_and_logout(each: Rig) -> None:
+    each.visit(lambda: session().update(cart=["book"]))
+    before = value(each.client)
+
+    def view() -> list[object]:
+        session().login("ann")
+        return [session().subject, "cart" in session()]
+
+    assert each.visit(view).json == ["ann", True]
+    assert value(each.client) != before
+    assert each.data() == {"cart": ["book"]}
+    assert "Max-Age=0" in cookies(each.visit(lambda: session().logout()))[0]
+    assert value(each.client) == ""
+    assert each.data() == {}
+
+
+def test_login_as_somebody_else_takes_nothing_along(each: Rig) -> None:
+    each.visit(lambda: session().login("ann"))
+    each.visit(lambda: session().update(letters=1))
+    each.visit(lambda: session().login("bob"))
+    assert each.look(lambda: (session().subject, dict(session()))) == ("bob", {})
+
+
+@pytest.mark.parametrize("subject", [None, "", 1.5, True, ["ann"]])
+def test_login_takes_an_id(rig: Rig, subject: object) -> None:
+    def view() -> None:
+        with pytest.raises(MisuseError, match="a user's id is text, a whole number or a UUID"):
+            session().login(subject)  # type: ignore[arg-type]
+
+    assert rig.visit(view).status_code == 200
+    assert rig.mooring.state.sessions.selectors() == ([], "")
+
+
+def test_logout_everywhere(each: Rig) -> None:
+    browsers = [each.browser() for _ in range(3)]
+    for client in browsers:
+        sign_in(each, "ann", client)
+    other = each.browser()
+    sign_in(each, "bob", other)
+    each.visit(lambda: session().logout_everywhere(keep_this=True), browsers[0])
+    assert [each.data(client) for client in browsers] == [{"user_id": "ann"}, {}, {}]
+    answer = each.visit(lambda: session().logout_everywhere(), browsers[0])
+    assert "Max-Age=0" in cookies(answer)[0]
+    assert each.data(browsers[0]) == {}
+    assert each.data(other) == {"user_id": "bob"}
+    assert each.mooring.state.sessions.of("ann") == []
+
+
+def test_logout_everywhere_also_ends_a_session_whose_user_has_left(each: Rig) -> None:
+    here, there = each.browser(), each.browser()
+    sign_in(each, "ann", here)
+    sign_in(each, "ann", there)
+    each.visit(lambda: session().update(cart=["of ann"]), there)
+    each.visit(lambda: session().pop("user_id"), there)
+    each.visit(lambda: session().logout_everywhere(), here)
+    assert each.data(there) == {}
+
+
+def test_logout_everywhere_needs_somebody(rig: Rig) -> None:
+    def view() -> None:
+        with pytest.raises(MisuseError, match="needs somebody who is signed in"):
+            session().logout_everywhere()
+
+    rig.visit(view)
+
+
+def test_a_password_change_under_way_refuses_the_login(each: Rig) -> None:
+    sign_in(each, "ann")
+
+    def slow_login() -> None:
+        session().signing_in("ann")
+        each.mooring.state.sessions.revoke_subject("ann")  # the old password was right a moment ago
+        session().login("ann")
+
+    answer = each.visit(slow_login, each.browser())
+    assert (answer.status_code, cookies(answer)) == (409, [])
+    assert each.mooring.state.sessions.of("ann") == []
+
+
+def test_fields_named_in_fresh_on_login_do_not_survive_it(make_rig: MakeRig) -> None:
+    rig = make_rig(MOORED_FRESH_ON_LOGIN=["csrf_token", "pin"])
+    rig.visit(lambda: session().update(csrf_token="known to an attacker", pin=1, cart=["book"]))
+    rig.visit(lambda: session().update(user_id=42, pin=2))
+    assert rig.data() == {"cart": ["book"], "user_id": 42, "pin": 2}
+
+
+def test_identity_fields_can_be_others_or_off(make_rig: MakeRig) -> None:
+    rig = make_rig(MOORED_IDENTITY_FIELDS=["member"])
+    rig.visit(lambda: session().update(user_id=1))
+    assert rig.look(lambda: session().subject) is None
+    rig.visit(lambda: session().update(member="ann"))
+    assert rig.look(lambda: session().subject) == "ann"
+    off = make_rig(MOORED_IDENTITY_FIELDS=[])
+    off.visit(lambda: session().update(a=1))
+    before = value(off.client)
+    off.visit(lambda: session().update(user_id=1))
+    assert (value(off.client), off.look(lambda: session().subject)) == (before, None)
+
+
+def test_a_user_that_is_no_id_is_data(rig: Rig) -> None:
+    rig.visit(lambda: session().update(user={"name": "ann"}))
+    assert rig.look(lambda: session().subject) is None
+    assert rig.data() == {"user": {"name": "ann"}}
+
+
+def test_the_old_request_of_a_double_login_sends_its_own_session(each: Rig) -> None:
+    """A form that is submitted twice: two valid sessions, and never one person's identity in another's."""
+    each.visit(lambda: session().update(cart=["book"]))
+    first, second = with_cookie(each, value(each.client)), with_cookie(each, value(each.client))
+    with first.session_transaction() as early, second.session_transaction() as late:
+        early["user_id"] = "ann"
+        late["user_id"] = "bob"
+    names = {selector(each, first), selector(each, second)}
+    assert len(names) == 2
+    assert each.data(first) == {"cart": ["book"], "user_id": "ann"}
+    assert each.data(second) == {"cart": ["book"], "user_id": "bob"}
+
+
+CROSS_SITE = {"Sec-Fetch-Site": "cross-site"}
+
+
+def test_a_sign_in_that_another_site_caused_is_counted_or_refused(make_rig: MakeRig) -> None:
+    rig = make_rig()
+    rig.visit(lambda: session().login("ann"), method="POST", headers=CROSS_SITE)
+    assert rig.mooring.counts == {"cross_site_logins": 1}
+    assert rig.look(lambda: session().subject) == "ann"
+    strict = make_rig(MOORED_LOGIN_CROSS_SITE="refuse")
+    answer = strict.visit(lambda: session().login("ann"), method="POST", headers=CROSS_SITE)
+    assert (answer.status_code, cookies(answer)) == (409, [])
+    strict.visit(lambda: session().login("ann"), method="POST", headers={"Origin": "http://localhost"})
+    assert strict.look(lambda: session().subject) == "ann"
+
+
+def test_several_genuine_cookies_are_none(rig: Rig) -> None:
+    mine = sign_in(rig, "ann")
+    planted = sign_in(rig, "mallory", rig.browser())
+
+    def found(header: str) -> dict[str, str]:
+        client = rig.app.test_client(use_cookies=False)
+        answer = rig.visit(lambda: dict(flask.session), client, headers={"Cookie": header})
+        assert isinstance(answer.json, dict)
+        return answer.json
+
+    assert found(f"session={planted}; session={mine}") == {}
+    assert rig.mooring.counts["several_genuine_cookies"] == 1
+    assert found(f"session={mine}; session={mine}") == {"user_id": "ann"}
+    assert found(f"session=junk; session={mine}") == {"user_id": "ann"}
+    assert found(f"session={mine}; session={mine[::-1]}") == {"user_id": "ann"}
+    assert rig.mooring.counts["several_genuine_cookies"] == 1
