@@ -104,6 +104,7 @@ class MooredSessionInterface(SessionInterface):
             self._send(app, session, response, outcome)
         except TRANSLATED as error:
             _fail(app, response, error)
+            self._send(app, session, response, session.finish())  # a session that cannot be read is forgotten
 
     def _send(self, app: Flask, session: FlaskSession, response: Response, outcome: Outcome) -> None:
         if outcome.send is not None:

@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 from moored.codec import decode, encode
+from moored.errors import CorruptRecord, MisuseError
 from moored.kinds.sessions.record import Credential, Session
 from moored.kinds.sessions.saving import Saved
 from moored.kinds.sessions.subjects import Gate
-from moored.web.host import SessionHost
+from moored.web.host import SessionHost, log
 
 SCALARS = frozenset({str, int, float, bool, bytes, type(None)})
 
@@ -29,6 +30,7 @@ class Draft:
         self.removed: set[str] = set()
         self.late = False  # the cookie was superseded a moment ago: this request was under way then
         self.without = False  # an outage: the request is served without a session
+        self.damage: CorruptRecord | None = None  # a stored value that could not be read
         self.cleared = False  # the stored session is to be ended
         self.wiped = False  # a visitor's session was cleared: signing in after that starts anew
         self.left = False  # ended everywhere, this one included
@@ -47,7 +49,7 @@ class Draft:
         raw = None if self._is_hidden(name) or self.session is None else self.session.get(name)
         if raw is None:
             raise KeyError(name)
-        value = self.values[name] = self._originals[name] = decode(raw)
+        value = self.values[name] = self._originals[name] = self._decoded(name, raw)
         return value
 
     def put(self, name: str, value: Any) -> None:
@@ -91,6 +93,26 @@ class Draft:
             self._originals.pop(name, None)
             self.removed.discard(name)
 
+    def give_up(self, name: str, error: CorruptRecord) -> None:
+        """Go on without a session, because a stored value of this one cannot be read.
+
+        Nothing else of it is used or kept, and the browser is to forget it: without that value
+        the rest may say something else than was meant.
+        """
+        selector = "" if self.session is None else self.session.selector
+        self.host.count("corrupt_sessions")
+        log.error("The session %s was given up at its field %r: %s", selector, name, error)
+        self.damage, self.without = error, True
+        self.session, self.cleared, self.login = None, False, None
+        self.forget()
+
+    def _decoded(self, name: str, raw: bytes) -> Any:
+        try:
+            return decode(raw)
+        except CorruptRecord as error:
+            self.give_up(name, error)
+            raise
+
     def _is_hidden(self, name: str) -> bool:
         return self.cleared or name in self.removed
 
@@ -111,8 +133,7 @@ class Draft:
             if raw is not None and type(value) in SCALARS and value is self._originals.get(name):
                 continue
             new = encode(value, path=name, depth=depth)
-            # Decoding and encoding again: what another version wrote is not a change.
-            if new != raw and (raw is None or new != encode(decode(raw), path=name, depth=depth)):
+            if new != raw and (raw is None or new != _encoded_again(raw, depth)):
                 change[name] = new
         if stored is not None:
             change.update({name: None for name in self.removed if stored.get(name) is not None})
@@ -121,7 +142,7 @@ class Draft:
     def stored(self, name: str) -> Any:
         """A value as it was read, whatever has been made of it since; None if there is none."""
         raw = None if self.session is None else self.session.get(name)
-        return None if raw is None else decode(raw)
+        return None if raw is None else self._decoded(name, raw)
 
     def keep(self, saved: Saved) -> None:
         """Go on from what was saved."""
@@ -132,3 +153,14 @@ class Draft:
             self.host.count("late_changes_dropped")
         if saved.conflicts:
             self.host.count("merge_conflicts", len(saved.conflicts))
+
+
+def _encoded_again(raw: bytes, depth: int) -> bytes | None:
+    """What another version or other limits let be written, as it is written now: that is no change.
+
+    None if it cannot be read or written now.
+    """
+    try:
+        return encode(decode(raw), depth=depth)
+    except (CorruptRecord, MisuseError):
+        return None

@@ -38,10 +38,10 @@ async def finish(draft: Draft, arrival: Arrival) -> Outcome:
 
     A request whose session was ended or superseded meanwhile sends no cookie at all,
     neither new nor deleting, unless it signed out or in itself.  Raises Unavailable,
-    OutcomeUnknown, ConflictError, GoneError, TooLargeError, EncodingError.
+    OutcomeUnknown, ConflictError, GoneError, TooLargeError, EncodingError, CorruptRecord.
     """
     if draft.without:
-        return NOTHING
+        return Outcome(delete=draft.damage is not None)
     verdict = _verdict(draft) if draft.login is None else Verdict(login=draft.login)
     if draft.left and verdict.login is None and not draft.values:
         return Outcome(delete=True)

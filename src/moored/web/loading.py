@@ -11,6 +11,8 @@ from moored.web.cookies import TooManyCookiesError, believed
 from moored.web.draft import Draft
 from moored.web.host import SessionHost, log
 
+FAR_TOO_LARGE = 4  # times the limit; what concurrent requests add to a session can exceed it a little
+
 
 async def load(host: SessionHost, cookies: Iterable[str]) -> Draft:
     """The session that the cookies of our name prove; one round trip, or none without a good cookie.
@@ -42,6 +44,15 @@ async def load(host: SessionHost, cookies: Iterable[str]) -> Draft:
         draft.without = True
         return draft
     if isinstance(found, Session):
+        if (size := found.size()) > FAR_TOO_LARGE * host.settings.largest:
+            host.count("corrupt_sessions")
+            log.error(
+                "The session %s was not used: it has %d bytes, far more than the %d that are allowed.",
+                found.selector,
+                size,
+                host.settings.largest,
+            )
+            return draft
         draft.session = found
     elif found is not None:
         draft.late = found.recently

@@ -4,7 +4,15 @@ from __future__ import annotations
 
 import msgspec
 
-from moored.errors import ConflictError, GoneError, HeldError, MooredError, OutcomeUnknown, Unavailable
+from moored.errors import (
+    ConflictError,
+    CorruptRecord,
+    GoneError,
+    HeldError,
+    MooredError,
+    OutcomeUnknown,
+    Unavailable,
+)
 
 RETRY_AFTER = 2  # seconds
 
@@ -27,6 +35,11 @@ _TEXTS: dict[type[MooredError], tuple[int, str, str]] = {
         503,
         "Service Unavailable",
         "It is not known whether your change was kept. Look before you repeat it.",
+    ),
+    CorruptRecord: (
+        503,
+        "Service Unavailable",
+        "Something that is stored cannot be read. Try again; if this stays, tell those who run the site.",
     ),
     HeldError: (409, "Conflict", "Another request is working on the same session. Try again in a moment."),
     GoneError: (409, "Conflict", "Your session has ended. Sign in again."),

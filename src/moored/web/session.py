@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from typing import Any, Self
 from uuid import UUID
 
-from moored.errors import EncodingError, GoneError, MisuseError, MooredError
+from moored.errors import CorruptRecord, EncodingError, GoneError, MisuseError, MooredError
 from moored.kinds.sessions import changes, exclusive
 from moored.kinds.sessions.record import Session
 from moored.kinds.sessions.saving import create, save
@@ -72,8 +72,8 @@ class WebSession(MutableMapping[str, Any]):
     @property
     def _open_draft(self) -> Draft:
         draft = self._draft
-        if self._failure is not None:
-            raise self._failure
+        if failure := self._failure or draft.damage:
+            raise failure
         if self._closed:
             raise MisuseError(
                 "the session was saved when the response began; a change after that would be lost. Change the"
@@ -253,8 +253,9 @@ class WebSession(MutableMapping[str, Any]):
         draft = self._flushed(make=False)
         if draft.session is None:
             return default
-        draft.forget(name)
-        draft.session, value = self._carry(changes.take(draft.session, name, self._host.settings))
+        draft.session, value = self._at_once(
+            draft, name, changes.take(draft.session, name, self._host.settings)
+        )
         return default if value is MISSING else value
 
     def add(
@@ -270,15 +271,17 @@ class WebSession(MutableMapping[str, Any]):
         Raises OutOfBounds, changing nothing.
         """
         draft, session = self._stored_session()
-        draft.forget(name)
-        draft.session, total = self._carry(changes.add(session, name, by, min, max, self._host.settings))
+        settings = self._host.settings
+        draft.session, total = self._at_once(draft, name, changes.add(session, name, by, min, max, settings))
         return total
 
     def append(self, name: str, item: Any, *, unique: bool = False) -> list[Any]:
         """Append to a list (once, if ``unique``) and return it as it now is."""
         draft, session = self._stored_session()
-        draft.forget(name)
-        draft.session, items = self._carry(changes.append(session, name, item, unique, self._host.settings))
+        settings = self._host.settings
+        draft.session, items = self._at_once(
+            draft, name, changes.append(session, name, item, unique, settings)
+        )
         return items  # type: ignore[no-any-return]
 
     @contextmanager
@@ -304,6 +307,14 @@ class WebSession(MutableMapping[str, Any]):
             raise
         finally:
             self._exclusive = False
+
+    def _at_once(self, draft: Draft, name: str, program: Program[Any]) -> Any:
+        draft.forget(name)
+        try:
+            return self._carry(program)
+        except CorruptRecord as error:
+            draft.give_up(name, error)
+            raise
 
     def _stored_session(self) -> tuple[Draft, Session]:
         draft = self._flushed(make=True)

@@ -127,6 +127,10 @@ class Session(Struct, frozen=True):
         """The application's fields, encoded."""
         return {name[1:]: value for name, value in self.fields.items() if name[:1] == "."}
 
+    def size(self) -> int:
+        """The bytes of all fields together."""
+        return sum(map(len, self.fields.values()))
+
     def instant(self, name: str) -> int:
         """The milliseconds in one of our fields; 0 if it is absent."""
         return integer(self.fields, name)
@@ -187,15 +191,18 @@ def apply_change(fields: Fields, change: Change) -> dict[str, bytes]:
     return after
 
 
-def check_size(fields: Fields, settings: SessionSettings) -> None:
-    """Raise TooLargeError, naming the largest field, if this is more than a session may hold."""
-    if len(fields) > settings.most:
+def check_size(fields: Fields, settings: SessionSettings, before: Mapping[str, bytes] = {}) -> None:
+    """Raise TooLargeError, naming the largest field, if this is more than a session may hold.
+
+    One that held more ``before``, because the limit was another, may become smaller.
+    """
+    if len(fields) > max(settings.most, len(before)):
         raise TooLargeError(
             f"the session has {len(fields)} fields, {settings.most} are allowed. Keep lists in one field, or"
             " raise the limit on fields."
         )
     size = sum(map(len, fields.values()))
-    if size > settings.largest:
+    if size > settings.largest and size > sum(map(len, before.values())):
         name = max(
             (name for name in fields if name[:1] == "."), key=lambda name: len(fields[name]), default=".?"
         )

@@ -249,7 +249,7 @@ async def save(
     """
     after = replace(session, fields=apply_change(session.fields, change))
     if change:
-        check_size(after.fields, settings)
+        check_size(after.fields, settings, session.fields)
     drop: tuple[str, ...] = LEASE if token is not None else ()
     if "@login" in session.fields and session.at - session.instant("@changed") >= LATE:
         drop += ("@login",)  # nobody is late enough any more to need it

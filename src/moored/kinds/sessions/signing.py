@@ -51,7 +51,7 @@ async def login(
         return made
     drop = tuple(["." + name for name in sorted(settings.fresh_on_login) if name not in change])
     kept = {name: value for name, value in apply_change(session.fields, change).items() if name not in drop}
-    check_size(kept, settings)
+    check_size(kept, settings, session.fields)
     verifier = new_verifier()
     ours = {
         "@verifier": digest(verifier),
