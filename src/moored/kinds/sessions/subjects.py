@@ -1,8 +1,9 @@
 """The subject's record: the index of their sessions, and the gate to new ones.
 
 ``@epoch`` is refused by every login that read an earlier one; ``s.<selector>`` stands for
-each live session, ``e.<selector>`` for each that is being ended.  Whoever reads an ``e.``
-entry finishes the ending, so an interrupted one is completed.
+each live session, ``e.<selector>`` for each that is being ended; ``@listed`` is when one was
+listed last.  Whoever reads an ``e.`` entry finishes the ending, so an interrupted one is
+completed.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from msgspec import Struct
 
 from moored.commands import Bury, Patch, Put, Read, Record, Refused, Together, Written, record_key
 from moored.errors import CorruptRecord, LoginRefused
-from moored.kinds.sessions.record import TOMBSTONE, session_key, text
+from moored.kinds.sessions.record import TOMBSTONE, integer, session_key, text
 from moored.kinds.sessions.settings import DAY, SessionSettings
 
 UNDER_WAY = 60_000  # milliseconds for which an entry without a session may be a login on its way
@@ -29,7 +30,7 @@ class Origin(Struct, frozen=True):
 
 
 class Entry(Struct, frozen=True, array_like=True):
-    """A session on the list: when it was listed (milliseconds), and where it was signed in."""
+    """A session on the list: when its gate was read (milliseconds), and where it was signed in."""
 
     created: int
     device: str = ""
@@ -98,6 +99,7 @@ async def enlist(gate: Gate, selector: str, origin: Origin, settings: SessionSet
             subject_key(gate.subject),
             {"s." + selector: _encode_entry(entry), **{"e." + name: b"" for name in surplus}},
             tuple(["s." + name for name in surplus]),
+            {"@listed": 0},
             version=record.version,
             ttl=_outlives(settings),
         )
@@ -172,11 +174,13 @@ async def listed(subject: str) -> dict[str, tuple[Entry, Record]]:
         return {}
     names = ("@owner", "@subject", "@created", "@seen", "@changed", "@generation")
     records = await Together(*[Read(session_key(selector), names) for selector in entries])
+    # By when anybody was listed last: an entry is as old as its gate, and a proof can take long.
+    settled = record.at - integer(record.fields, "@listed") > UNDER_WAY
     owner, alive, stale = subject.encode(), {}, []
     for (selector, entry), found in zip(entries.items(), records, strict=True):
         if found is not None and not found.dead and found.fields.get("@owner") == owner:
             alive[selector] = entry, found
-        elif record.at - entry.created > UNDER_WAY:
+        elif settled:
             stale.append("s." + selector)
     if stale:
         await Patch(subject_key(subject), unset=tuple(stale), version=record.version)
