@@ -163,8 +163,15 @@ class Policy:
                 self.breaker.note(self._clock(), error.outage)
                 continue
             except OutcomeUnknown as error:
-                unsure = error
                 self.breaker.note(self._clock(), True)
+                if all(isinstance(command, (Read, Scan)) for command in step):
+                    failure = Unavailable(
+                        f"the answer of {self._engine_name} was lost; it was only asked, and nothing was"
+                        " changed. Try again."
+                    )
+                    failure.__cause__ = error
+                    continue
+                unsure = error
                 if not all(_repeatable(command) for command in step):
                     break
                 continue
