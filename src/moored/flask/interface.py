@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterable
 from typing import Any
 from uuid import UUID
@@ -153,7 +154,6 @@ class MooredSessionInterface(SessionInterface):
 
 def _fail(app: Flask, response: Response, error: MooredError) -> None:
     """Make the response that of the error: nothing of the page that could not be saved is sent."""
-    app.logger.error("The session could not be saved: %s", error)
     made = app.make_response(app.handle_user_exception(error))
     response.status = made.status
     response.headers.clear()
@@ -177,6 +177,8 @@ def error_response(error: MooredError) -> ResponseReturnValue:
             answer: ResponseReturnValue = current_app.ensure_sync(handler)(error)
             return answer
     made = problem(error, request.headers.get("Accept", ""))
+    level = logging.ERROR if made.status >= 500 else logging.WARNING
+    current_app.logger.log(level, "%s %s was not served: %s", request.method, request.path, error)
     as_http = default_exceptions[made.status]()
     as_http.__cause__ = error
     own = current_app.handle_http_exception(as_http)
