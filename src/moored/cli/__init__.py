@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import sys
 
-MISSING = "The command line needs the package {!r}, which is not installed: pip install 'moored[cli]'.\n"
+MISSING = "The command line needs click, which is not installed: pip install 'moored[cli]'.\n"
 
 
 def main() -> int:
     """Run the command that the arguments name; the entry point ``moored``."""
     try:
-        import click  # noqa: F401 - said here, because a traceback would not say what to install
+        from moored.cli.program import program
     except ModuleNotFoundError as error:
-        sys.stderr.write(MISSING.format(error.name))
+        if error.name != "click":
+            raise
+        sys.stderr.write(MISSING)
         return 2
-    from moored.cli.program import program
-
     program(prog_name="moored")
     return 0

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from enum import IntEnum
-from typing import Any, NoReturn
+from typing import Any, NoReturn, TypeVar
 from urllib.parse import urlsplit
 
 import click
@@ -17,6 +18,8 @@ from moored.errors import (
     OutcomeUnknown,
     Unavailable,
 )
+
+F = TypeVar("F", bound=Callable[..., Any])
 
 URL_KEY = "moored.url"  # in a context's meta: what --url said
 JSON_VERSION = 1
@@ -116,14 +119,19 @@ def _keep_url(ctx: click.Context, _option: click.Parameter, url: str | None) -> 
         )
 
 
-url_option = click.option(
-    "--url",
-    metavar="URL",
-    expose_value=False,
-    is_eager=True,
-    callback=_keep_url,
-    help="Where the state is, for example sqlite:///shop.db or redis://localhost. Default: MOORED_URL.",
-)
+def option_for_url(default: str) -> Callable[[F], F]:
+    """``--url``; the URL is kept in the context's ``meta``."""
+    return click.option(
+        "--url",
+        metavar="URL",
+        expose_value=False,
+        is_eager=True,
+        callback=_keep_url,
+        help=f"Where the state is, for example sqlite:///shop.db or redis://localhost.  [default: {default}]",
+    )
+
+
+url_option = option_for_url("MOORED_URL")
 json_option = click.option("--json", "as_json", is_flag=True, help="Write JSON to stdout and nothing else.")
 yes_option = click.option("--yes", "-y", is_flag=True, help="Do not ask.")
 

@@ -3,53 +3,38 @@
 from __future__ import annotations
 
 import os
-import socket
 
 import click
 
-from moored.cli.command import URL_KEY, Command, Exit, Failure, url_option
-from moored.cli.screen import note
-
-PORT = 8000
-TRIED = 100  # ports after it, before this gives up
+from moored.cli.command import URL_KEY, Command, Exit, Failure, option_for_url
 
 
 @click.command(cls=Command)
 @click.option(
-    "--port", type=click.IntRange(1, 65_535), default=PORT, show_default=True, help="Where it listens."
+    "--port",
+    type=click.IntRange(0, 65_535),
+    default=8000,
+    show_default=True,
+    help="Where it listens on 127.0.0.1; if that is taken, the next free one.",
 )
 @click.option(
     "--workers",
     type=click.IntRange(1, 64),
     default=lambda: min(4, max(2, os.cpu_count() or 2)),
-    show_default="2 to 4",
+    show_default="2 to 4, as there are cores",
     help="Processes that serve it.",
 )
-@url_option
+@option_for_url("a SQLite file of its own")
 @click.pass_context
 def demo(ctx: click.Context, port: int, workers: int) -> None:
-    """Run a small shop on this host, for the browser.
-
-    Without --url it keeps its state in a SQLite file of its own.
-    """
+    """Run a small shop on this host, to click through in a browser."""
     try:
         from moored.demo import serve
+
+        status = serve(ctx.meta.get(URL_KEY), port, workers)
     except ModuleNotFoundError as error:
+        if error.name is None or error.name.startswith("moored"):
+            raise
         why = f"The demo needs {error.name!r}, which is not installed: pip install 'moored[demo]'."
         raise Failure(why, Exit.USAGE) from None
-    ctx.exit(serve(ctx.meta.get(URL_KEY), _free(port), workers))
-
-
-def _free(port: int) -> int:
-    """That port, or the next one that nobody listens on."""
-    for candidate in range(port, min(port + TRIED, 65_536)):
-        with socket.socket() as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            try:
-                probe.bind(("127.0.0.1", candidate))
-            except OSError:
-                continue
-        if candidate != port:
-            note(f"Port {port} is taken: using {candidate}.")
-        return candidate
-    raise Failure(f"No port from {port} on is free: give another with --port.", Exit.REFUSED)
+    ctx.exit(status)

@@ -29,7 +29,7 @@ def doctor(thorough: bool, as_json: bool) -> None:
 
     The exit status is 1 if there is an error; warnings leave it 0.
     """
-    found = list(examine(target(), thorough=thorough))
+    found = sorted(examine(target(), thorough=thorough), key=lambda each: each.id)
     worst = max(found, key=lambda each: list(Severity).index(each.severity)).severity
     if as_json:
         put_json({"worst": worst, "findings": found})
@@ -48,13 +48,13 @@ def examine(about: Target, *, thorough: bool = False) -> Iterator[Finding]:
         yield engine.versions(None, app is not None)
         return
     yield ok("MRD-D001", f"The state is kept at {state.url} ({about.source}).")
-    yield engine.answers(state)
     yield engine.versions(state, app is not None)
     path = file_of(state.url)
     if path is not None:
         from moored.cli.checks import sqlite
 
         yield from sqlite.check(path, state.url.options.get("synchronous", "full"), thorough=thorough)
+    yield engine.answers(state)  # after a look at the file, because opening it sets right what it can
     if state.url.scheme == "memory":
         yield warning(
             "MRD-D006",

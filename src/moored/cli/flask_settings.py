@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 from flask import Flask
 
@@ -20,7 +21,8 @@ def settings(app: Flask) -> Iterator[Setting]:
     for name, setting in SETTINGS.items():
         if name == "MOORED_URL":
             continue
-        value, source = found[name], HERE if app.config.get(name) is not None else DEFAULT
+        value: Any = found[name]
+        source = HERE if app.config.get(name) is not None else DEFAULT
         if name == "MOORED_MERGE":
             value = dict(app.config.get(name) or {})
         if name == "MOORED_FRESH_ON_LOGIN":

@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from moored.cli import env_file, screen
-from moored.cli.command import URL_KEY, Command, Exit, Failure, json_option, put_json, url_option
+from moored.cli.command import URL_KEY, Command, Exit, Failure, json_option, option_for_url, put_json
 from moored.cli.host import Host, find
 from moored.seal import random_secret
 from moored.url import parse, redacted, sqlite_url
@@ -21,7 +21,7 @@ ALSO_IGNORES = {
 
 
 @click.command(cls=Command)
-@url_option
+@option_for_url("instance/moored.db")
 @json_option
 @click.pass_context
 def init(ctx: click.Context, as_json: bool) -> None:

@@ -44,18 +44,21 @@ class Program(click.Group):
             formatter.write_dl([(name, what) for name, (_, what) in COMMANDS.items()])
 
 
-@click.group(cls=Program, context_settings={"help_option_names": ["-h", "--help"]})
+EXIT_STATUS = """\b
+Exit status:
+  0  all is well
+  1  something was found, or is not there
+  2  the call or the configuration is wrong
+  3  the engine cannot be reached
+  4  it refused
+"""
+
+
+@click.group(cls=Program, epilog=EXIT_STATUS, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(version=__version__, message="moored %(version)s")
 def program() -> None:
-    r"""Moored keeps the state of a web application.
+    """Moored keeps the state of a web application.
 
     Every command that concerns state takes --url; without it, MOORED_URL names it, in the
     environment or in the file .env of this folder.
-
-    \b
-    Exit status: 0  all is well
-                 1  something was found, or is not there
-                 2  the call or the configuration is wrong
-                 3  the engine cannot be reached
-                 4  it refused
     """

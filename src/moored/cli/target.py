@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 import click
 from msgspec import Struct
@@ -35,56 +35,48 @@ class Secrets(Struct, frozen=True):
         return f"<Secrets: {len(self.values)} from {self.source}>"
 
 
-class Target(Protocol):
-    """Whose state it is."""
+class Target:
+    """A state, where its URL was said, and the secrets that go with it.
 
-    @property
-    def app(self) -> Flask | None:
-        """The Flask application, if it is one's."""
+    ``state`` is that of ``app``, or else made of ``url`` when it is first asked for; then it
+    raises ConfigurationError for a URL that cannot be.
+    """
 
-    @property
-    def source(self) -> str:
-        """Where the URL was said."""
-
-    @property
-    def state(self) -> State:
-        """The state itself.  Raises ConfigurationError."""
-
-    @property
-    def secrets(self) -> Secrets:
-        """The secrets that are in force."""
-
-
-class FromUrl:
-    """The state that ``--url``, ``MOORED_URL`` or the file ``.env`` names, in this order."""
-
-    app = None
-
-    def __init__(self, url: str | None) -> None:
-        written = env_file.values(Path.cwd())
-        if url is not None:
-            self.url, self.source = url, "--url"
-        elif found := os.environ.get("MOORED_URL"):
-            self.url, self.source = found, "MOORED_URL in the environment"
-        elif found := written.get("MOORED_URL"):
-            self.url, self.source = found, "MOORED_URL in .env"
-        else:
-            self.url, self.source = default_url(), "default"
-        self._written = written
+    def __init__(
+        self, source: str, secrets: Secrets, url: str | None = None, app: Flask | None = None
+    ) -> None:
+        self.source, self.secrets, self.app, self._url = source, secrets, app, url
 
     @cached_property
     def state(self) -> State:
-        """The state of the URL."""
-        return State(self.url)
+        """The state itself."""
+        if self.app is None:
+            return State(self._url)
+        from moored.flask.extension import mooring
 
-    @property
-    def secrets(self) -> Secrets:
-        """``MOORED_SECRET``, in the environment or in ``.env``."""
-        if found := os.environ.get("MOORED_SECRET"):
-            return Secrets((found,), "MOORED_SECRET in the environment")
-        if found := self._written.get("MOORED_SECRET"):
-            return Secrets((found,), "MOORED_SECRET in .env")
-        return Secrets((), "")
+        return mooring(self.app).state
+
+    def close(self) -> None:
+        """Close the state, if it was opened here."""
+        if self.app is None and "state" in self.__dict__:
+            self.state.close()
+
+
+def named(url: str | None) -> Target:
+    """The state that ``--url``, ``MOORED_URL`` or the file ``.env`` names, in this order."""
+    written = env_file.values(Path.cwd())
+    secrets = Secrets((), "")
+    if found := os.environ.get("MOORED_SECRET"):
+        secrets = Secrets((found,), "MOORED_SECRET in the environment")
+    elif found := written.get("MOORED_SECRET"):
+        secrets = Secrets((found,), "MOORED_SECRET in .env")
+    if url is not None:
+        return Target("--url", secrets, url)
+    if found := os.environ.get("MOORED_URL"):
+        return Target("MOORED_URL in the environment", secrets, found)
+    if found := written.get("MOORED_URL"):
+        return Target("MOORED_URL in .env", secrets, found)
+    return Target("default", secrets, default_url())
 
 
 def target() -> Target:
@@ -92,24 +84,22 @@ def target() -> Target:
     context = click.get_current_context()
     found: Target | None = context.meta.get(TARGET_KEY)
     if found is None:
-        found = context.meta[TARGET_KEY] = FromUrl(context.meta.get(URL_KEY))
+        found = context.meta[TARGET_KEY] = named(context.meta.get(URL_KEY))
+        context.call_on_close(found.close)
     return found
 
 
 def opened() -> State:
-    """The state to work on; closed with the command, if it was opened for it.
+    """The state to work on.
 
     A SQLite file that is not there is not made: nothing is kept there, and that is said.
     """
     found = target()
-    state = found.state
-    path = file_of(state.url)
-    if path is not None and not path.exists():
-        note(f"There is no state at {state.url} yet ({found.source}).")
-        state = State("memory:")
-    elif found.app is not None:
-        return state
-    return click.get_current_context().with_resource(state)
+    path = file_of(found.state.url)
+    if path is None or path.exists():
+        return found.state
+    note(f"There is no state at {found.state.url} yet ({found.source}).")
+    return click.get_current_context().with_resource(State("memory:"))
 
 
 def file_of(url: Url) -> Path | None:

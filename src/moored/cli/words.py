@@ -11,7 +11,7 @@ _UNITS: Final = ((86_400, "d"), (3_600, "h"), (60, "min"), (1, "s"))
 def span(length: timedelta) -> str:
     """About how long that is, in its largest unit: "31 d", "5 min"."""
     seconds = round(length.total_seconds())
-    return next((f"{seconds // unit} {name}" for unit, name in _UNITS if seconds >= unit), "0 s")
+    return next((f"{round(seconds / unit)} {name}" for unit, name in _UNITS if seconds >= unit), "0 s")
 
 
 def exactly(seconds: float) -> str:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import copy
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 import click
@@ -13,46 +12,33 @@ from flask import Flask, current_app
 from flask.cli import with_appcontext
 
 from moored.cli.program import Program, load
-from moored.cli.target import TARGET_KEY, Secrets
+from moored.cli.target import TARGET_KEY, Secrets, Target
 from moored.flask.extension import mooring
 from moored.url import sqlite_url
-
-if TYPE_CHECKING:
-    from moored.state import State
 
 WITHOUT_APP = ("init", "demo")  # commands that are not about an application that is there
 
 
-class FromApp:
-    """The state of a Flask application, and its secret.  Raises MisuseError if it has no Moored."""
+def of(app: Flask) -> Target:
+    """The state of a Flask application.  Raises MisuseError if it does not use Moored."""
+    parts = mooring(app).state.url.parts
+    said = {
+        "MOORED_URL of the app": app.config.get("MOORED_URL"),
+        "MOORED_URL in the environment": os.environ.get("MOORED_URL"),
+        "default": sqlite_url(Path(app.instance_path) / "moored.db"),
+    }
+    # The first of those that say the same; what none of them says was given to Moored(app).
+    source = next((who for who, url in said.items() if url and urlsplit(url) == parts), "the app's code")
+    return Target(source, _secrets(app), app=app)
 
-    def __init__(self, app: Flask) -> None:
-        self.app = app
-        self.state: State = mooring(app).state
 
-    @property
-    def source(self) -> str:
-        """Where the URL was said; the first of those that say the same."""
-        parts = self.state.url.parts
-        for url, source in (
-            (self.app.config.get("MOORED_URL"), "MOORED_URL of the app"),
-            (os.environ.get("MOORED_URL"), "MOORED_URL in the environment"),
-            (sqlite_url(Path(self.app.instance_path) / "moored.db"), "default"),
-        ):
-            if url and urlsplit(url) == parts:
-                return source
-        return "the app's code"
-
-    @property
-    def secrets(self) -> Secrets:
-        """``SECRET_KEY`` and the earlier ones; without it, ``MOORED_SECRET``."""
-        config = self.app.config
-        earlier = config.get("SECRET_KEY_FALLBACKS") or ()
-        if given := tuple([secret for secret in (config["SECRET_KEY"], *earlier) if secret]):
-            return Secrets(given, "SECRET_KEY of the app")
-        if found := os.environ.get("MOORED_SECRET"):
-            return Secrets((found,), "MOORED_SECRET in the environment")
-        return Secrets((), "")
+def _secrets(app: Flask) -> Secrets:
+    earlier = app.config.get("SECRET_KEY_FALLBACKS") or ()
+    if given := tuple([secret for secret in (app.config["SECRET_KEY"], *earlier) if secret]):
+        return Secrets(given, "SECRET_KEY of the app")
+    if found := os.environ.get("MOORED_SECRET"):
+        return Secrets((found,), "MOORED_SECRET in the environment")
+    return Secrets((), "")
 
 
 def bound(command: click.Command) -> click.Command:
@@ -68,7 +54,7 @@ def bound(command: click.Command) -> click.Command:
     @with_appcontext
     def about_the_app(*args: object, **kwargs: object) -> object:
         app: Flask = current_app._get_current_object()  # type: ignore[attr-defined]
-        click.get_current_context().meta[TARGET_KEY] = FromApp(app)
+        click.get_current_context().meta[TARGET_KEY] = of(app)
         return callback(*args, **kwargs)
 
     own.callback = about_the_app

@@ -1,0 +1,116 @@
+"""``moored config show``: what is in force, and where each value was said."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import Result
+from tests.cli.conftest import MakeShop
+from tests.cli.shop import members, run, run_in, signed_in
+
+from moored.cli.config import DEFAULTS
+from moored.flask.config import SETTINGS
+from moored.state import State
+
+
+def settings(done: Result) -> dict[str, tuple[Any, str]]:
+    """Value and source of each setting."""
+    assert done.exit_code == 0, done.output
+    return {each["name"]: (each["value"], each["source"]) for each in members(done)["settings"]}
+
+
+def test_the_first_that_names_an_url_counts(folder: Path) -> None:
+    def url(*more: str, **env: str) -> tuple[Any, str]:
+        return settings(run("config", "show", "--json", *more, **env))["MOORED_URL"]
+
+    here = f"sqlite:///{folder}/state/moored/moored.db"
+    assert url() == (here, "default")
+    (folder / ".env").write_text("# the shop's\nexport MOORED_URL='sqlite:///file.db' # here\n")
+    assert url() == ("sqlite:///file.db", "MOORED_URL in .env")
+    assert url(MOORED_URL="memory:") == ("memory:", "MOORED_URL in the environment")
+    assert url("--url", "sqlite:///given.db", MOORED_URL="memory:") == ("sqlite:///given.db", "--url")
+    assert not (folder / "file.db").exists()
+
+
+def test_options(folder: Path) -> None:
+    found = settings(run("config", "show", "--json", "--url", "sqlite:///shop.db?deadline=0.5"))
+    assert found["?deadline="] == (0.5, "--url")
+    assert found["?synchronous="] == ("full", "default")
+    shown = run("config", "show", "--url", "sqlite:///shop.db?deadline=0.5").stdout
+    assert "?deadline=     0.5 s" in shown
+
+
+def test_the_defaults_are_those_of_the_engines(sqlite_url: str, redis_url: str) -> None:
+    with State(sqlite_url) as state:
+        engine: Any = state.binding.engine
+        assert engine._synchronous == DEFAULTS["synchronous"]
+        assert state.binding.policy.deadline == DEFAULTS["deadline"]
+    with State(redis_url.partition("?")[0]) as state:
+        engine = state.binding.engine
+        assert engine._limit == DEFAULTS["max_connections"]
+        assert (engine._dialogue._prefix, engine._dialogue._wait) == (DEFAULTS["prefix"], DEFAULTS["wait"])
+        assert engine._ask_policy
+        assert DEFAULTS["evicting"] == "refuse"
+
+
+@pytest.mark.parametrize(
+    ("how", "found"),
+    [
+        ("MOORED_URL", "MOORED_URL of the app"),
+        ("environment", "MOORED_URL in the environment"),
+        ("default", "default"),
+        ("code", "the app's code"),
+    ],
+)
+def test_where_an_app_got_its_url(
+    shop_at: MakeShop, monkeypatch: pytest.MonkeyPatch, folder: Path, how: str, found: str
+) -> None:
+    from flask import Flask
+
+    from moored.flask import Moored
+
+    if how == "environment":
+        monkeypatch.setenv("MOORED_URL", "sqlite:///by-environment.db")
+    if how == "code":
+        app = Flask("shop", instance_path=str(folder / "instance"))
+        Moored(app, "sqlite:///by-code.db")
+    else:
+        app = shop_at("sqlite:///by-app.db" if how == "MOORED_URL" else None)
+    assert settings(run_in(app, "config", "show", "--json"))["MOORED_URL"][1] == found
+
+
+def test_settings_of_an_app(shop_at: MakeShop) -> None:
+    app = shop_at(
+        "memory:",
+        SECRET_KEY_FALLBACKS=["an older key"],
+        MOORED_SESSION_ABSOLUTE=3600,
+        MOORED_MERGE={"cart.*": "sum"},
+        PERMANENT_SESSION_LIFETIME=5400,
+        SESSION_COOKIE_SECURE=True,
+    )
+    found = settings(run_in(app, "config", "show", "--json"))
+    assert set(SETTINGS) < set(found)
+    assert found["secret"] == ("set, and 1 earlier", "SECRET_KEY of the app")
+    assert found["MOORED_SESSION_ABSOLUTE"] == (3600, "app.config")
+    assert found["MOORED_SESSION_IDLE"] == (5400, "PERMANENT_SESSION_LIFETIME")
+    assert found["MOORED_MERGE"] == ({"cart.*": "sum"}, "app.config")
+    assert found["MOORED_ON_OUTAGE"] == ("refuse", "default")
+    assert found["SESSION_COOKIE_SECURE"] == (True, "app.config")
+    assert found["SESSION_COOKIE_SAMESITE"] == ("Lax", "default")
+    shown = run_in(app, "config", "show").stdout
+    for line in ("MOORED_SESSION_ABSOLUTE 1 h app.config", "MOORED_MERGE cart.*: sum app.config"):
+        assert line.split() in [row.split() for row in shown.splitlines()]
+
+
+def test_where_the_secret_is_from(shop_at: MakeShop, sqlite_url: str, folder: Path) -> None:
+    def secret(**env: str) -> tuple[Any, str]:
+        return settings(run("config", "show", "--json", "--url", sqlite_url, **env))["secret"]
+
+    assert secret() == ("not set", "default")
+    signed_in(shop_at(sqlite_url, SECRET_KEY=None), "ann")
+    assert secret() == ("made up", f"{folder}/moored.db-secret")
+    (folder / ".env").write_text("MOORED_SECRET=something\n")
+    assert secret() == ("set", "MOORED_SECRET in .env")
+    assert secret(MOORED_SECRET="else") == ("set", "MOORED_SECRET in the environment")
