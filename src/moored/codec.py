@@ -97,7 +97,7 @@ def decode(data: bytes) -> Any:
         reason = _TOO_DEEP
     except UnicodeDecodeError:
         reason = "holds text that is not UTF-8"
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, TypeError) as error:  # TypeError: a key that has no hash
         reason = next((words for sign, words in _SIGNS.items() if sign in str(error)), "is malformed")
     raise CorruptRecord(
         f"A stored value {reason}: it is damaged or was not written by Moored;"
