@@ -30,7 +30,10 @@ ENGINES = {
 
 def seconds(text: str) -> float:
     """A positive number of seconds."""
-    value = float(text)
+    try:
+        value = float(text)
+    except ValueError:
+        value = 0.0
     if not 0 < value < 1e6:
         raise ValueError("a number of seconds above 0")
     return value
@@ -38,10 +41,9 @@ def seconds(text: str) -> float:
 
 def whole(text: str) -> int:
     """A whole number, 0 or more."""
-    value = int(text)
-    if value < 0:
+    if not text.isdecimal():
         raise ValueError("a whole number, 0 or more")
-    return value
+    return int(text)
 
 
 def one_of(*words: str) -> Callable[[str], str]:
@@ -135,8 +137,7 @@ def parse(url: str, extra: Mapping[str, object] | None = None) -> tuple[type[Any
         try:
             options[name] = known[name](text)
         except ValueError as error:
-            wanted = str(error) if "literal" not in str(error) and "convert" not in str(error) else "a number"
-            raise ConfigurationError(f"the option {name!r} must be {wanted}, not {text!r}.") from None
+            raise ConfigurationError(f"the option {name!r} must be {error}, not {text!r}.") from None
     return engine, Url(parts, options)
 
 

@@ -56,6 +56,13 @@ def names(value: object) -> tuple[str, ...]:
     return tuple(value)
 
 
+def text(value: object) -> str:
+    """Text; whether it may be the name of a cookie is looked at later."""
+    if not isinstance(value, str):
+        raise ValueError("text")  # noqa: TRY004 - like every check
+    return value
+
+
 def url(value: object) -> str:
     """The text of a URL, which is looked into later."""
     if not isinstance(value, str) or not value:
@@ -123,12 +130,13 @@ SETTINGS: dict[str, Setting] = {
 
 
 # Flask's own that are used here and that Flask does not look at itself.
-SWITCHES = (
-    "SESSION_COOKIE_SECURE",
-    "SESSION_COOKIE_HTTPONLY",
-    "SESSION_COOKIE_PARTITIONED",
-    "SESSION_REFRESH_EACH_REQUEST",
-)
+OF_FLASK: dict[str, Callable[[object], object]] = {
+    "SESSION_COOKIE_NAME": text,
+    "SESSION_COOKIE_SECURE": switch,
+    "SESSION_COOKIE_HTTPONLY": switch,
+    "SESSION_COOKIE_PARTITIONED": switch,
+    "SESSION_REFRESH_EACH_REQUEST": switch,
+}
 
 
 def read(app: Flask) -> dict[str, Any]:
@@ -144,8 +152,8 @@ def read(app: Flask) -> dict[str, Any]:
     for name, setting in SETTINGS.items():
         value = app.config.get(name)
         found[name] = setting.default if value is None else _checked(name, value, setting.check)
-    for name in SWITCHES:
-        _checked(name, app.config.get(name), switch)
+    for name, check in OF_FLASK.items():
+        _checked(name, app.config.get(name), check)
     return found
 
 
