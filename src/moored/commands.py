@@ -42,13 +42,14 @@ def record_key(kind: str, name: str) -> str:
 class Remembered(Struct, frozen=True, array_like=True):
     """A step that a record remembers: its operation id, the version it made, its small answer.
 
-    ``firm``: it was carried out by a repeat, so that the first copy may still arrive.
+    ``firm``: it was carried out by a repeat, so that the first copy may still arrive; it is
+    kept until this instant (microseconds), whatever else comes.
     """
 
     id: str
     version: int
     answer: tuple[int, ...] = ()
-    firm: bool = False
+    firm: int = 0
 
 
 class Record(Struct, frozen=True):

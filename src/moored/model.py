@@ -7,9 +7,9 @@ The rules, in the order in which ``apply`` keeps them:
    with its own effect, never with that of another caller.
 3. A step that the record may have forgotten changes nothing: ``unknown``.  That is one first
    sent before the horizon, and a repeat if the memory is full of entries younger than its
-   first sending.  What a repeat carried out is remembered firmly: it is forgotten only at the
-   horizon, so that a first copy which arrives after its repeat is always recognised, and
-   needs no room in the memory to be carried out itself.
+   first sending.  What a repeat carried out is remembered firmly, beside the others and for
+   longer than any copy of it can be carried out: so a first copy is always recognised if it
+   arrives after its repeat, and needs no room in the memory to be carried out itself.
 4. A step that arrives after its ``until`` changes nothing: ``late``.
 5. Otherwise the command's guards decide; a step that changed something gets a new version,
    greater than every earlier one of the key, and is remembered.
@@ -51,6 +51,8 @@ from moored.commands import (
 from moored.errors import CorruptRecord
 
 REMEMBERED = 64  # steps a record remembers; more make a read of a busy record slower
+REPEATS = 256  # repeats it remembers firmly beside them
+KEPT = 3_000_000  # microseconds beyond its not-after for which a repeat is, so that one can ask about it
 HORIZON = 60_000_000  # microseconds for which it does: longer than any deadline
 MARGIN = 60_000  # milliseconds by which a record made by Acquire outlives its lease
 LIMIT = 2**53  # totals stay within ±LIMIT, where doubles (Lua, JSON) count exactly
@@ -76,6 +78,7 @@ def apply(
         for entry in memory:
             if entry.id == op.id:
                 return record, _repeated(command, entry, record, now)
+        memory = tuple([entry for entry in memory if not 0 < entry.firm < now_us])
         if op.since < now_us - HORIZON or (op.again and _may_be_forgotten(memory, op.since)):
             return record, _refused("unknown", record, now)
         if now_us > op.until:
@@ -85,23 +88,26 @@ def apply(
     if new is not None and new is not record:
         recent = [entry for entry in memory if entry.version >= now_us - HORIZON]
         if op is not None:
-            _remember(recent, Remembered(op.id, version, small, op.again))
+            _remember(recent, Remembered(op.id, version, small, op.until + KEPT if op.again else 0))
         new = replace(new, ops=tuple(recent))
     return new, answer
 
 
 def _may_be_forgotten(memory: tuple[Remembered, ...], since: int) -> bool:
-    """Was there, in a full memory, no room for what was done after ``since``?"""
-    if len(memory) < REMEMBERED:
-        return False
-    return all(entry.firm or entry.version > since for entry in memory)
+    """Is there no room for a repeat, or was there none for what was done after ``since``?"""
+    others = [entry for entry in memory if not entry.firm]
+    if len(memory) - len(others) >= REPEATS:
+        return True
+    return len(others) >= REMEMBERED and others[0].version > since
 
 
 def _remember(recent: list[Remembered], entry: Remembered) -> None:
-    """Add an entry; where there is no room, the oldest that is not firm goes, or else this one."""
+    """Add an entry; where there is no room for it, the oldest goes."""
+    if not entry.firm:
+        others = [at for at, old in enumerate(recent) if not old.firm]
+        if len(others) >= REMEMBERED:
+            del recent[others[0]]
     recent.append(entry)
-    if len(recent) > REMEMBERED:
-        del recent[next(at for at, old in enumerate(recent) if not old.firm)]
 
 
 def _read(command: Read, record: Record | None, now: int) -> Record | None:

@@ -41,6 +41,7 @@ from moored.commands import (
     Step,
 )
 from moored.errors import BreakerOpen, OutcomeUnknown, Unavailable
+from moored.model import KEPT
 from moored.run import Program
 
 T = TypeVar("T")
@@ -250,19 +251,28 @@ class Policy:
         """Ask with the same ids, too late to be carried out: what is remembered was done.
 
         "Not done" is said only after the step's own not-after has passed, so that no late
-        copy can make it false.
+        copy can make it false.  A lost question is asked again, until the deadline.
         """
         probes = tuple(replace(op, until=0, again=True) for op in ops)
         until = max(op.until for op in ops)
-        while True:
-            answers = await Send(step, probes, self.deadline)
+        ends = self._clock() + self.deadline + 1
+        while self._clock() < ends:
+            try:
+                answers = await Send(step, probes, self.deadline)
+            except (Unavailable, OutcomeUnknown):
+                await Sleep(PAUSES[0])
+                continue
             told = {_told(command, answer) for command, answer in zip(step, answers, strict=True)}
             if told != {"not done"}:
                 return "done" if told == {"done"} else "unknown"
-            left = until + MARGIN_US - (self._engine_time() or 0)
+            now = self._engine_time() or 0
+            left = until + MARGIN_US - now
             if left < 0:
-                return "not done"
+                # What a repeat did is surely remembered only so long.
+                asked_late = any(op.again for op in ops) and now > until + KEPT - MARGIN_US
+                return "unknown" if asked_late else "not done"
             await Sleep(left / 1000 + 1)
+        return "unknown"
 
 
 def _told(command: Command[Any], answer: Any) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from moored.commands import Add, Op, Record, Refused
-from moored.model import HORIZON, REMEMBERED, apply
+from moored.model import HORIZON, KEPT, REMEMBERED, REPEATS, apply
 
 START = 1_700_000_000_000_000
 
@@ -75,21 +75,33 @@ def test_a_first_copy_that_arrives_after_its_repeat_is_recognised_whatever_came_
 
 def test_a_memory_full_of_repeats_takes_no_more_of_them() -> None:
     line = Line()
-    line.crowd(REMEMBERED, again=True)
+    line.crowd(REPEATS, again=True)
     mine = first(line)
     answer = line.send(again(mine))
     assert isinstance(answer, Refused)
     assert answer.reason == "unknown"
-    assert line.send(first(line, "other")) == REMEMBERED + 1, "first copies go on"
-    assert line.record
-    assert len(line.record.ops) == REMEMBERED
-    late = line.send(again(first(line, "other")))
-    assert isinstance(late, Refused), "it was not remembered, so its repeat is not known"
+    other = first(line, "other")
+    assert line.send(other) == REPEATS + 1, "first copies go on"
+    assert line.send(again(other)) == REPEATS + 1, "and are remembered beside them"
+
+
+def test_a_repeat_is_kept_until_no_copy_of_it_can_be_carried_out() -> None:
+    line = Line()
+    mine = first(line)
+    line.send(again(mine))
+    line.now = mine.until + KEPT - 20
+    assert line.send(mine) == 1
+    line.now = mine.until + KEPT
+    line.crowd(1)
+    answer = line.send(mine)
+    assert isinstance(answer, Refused)
+    assert answer.reason == "late"
 
 
 def test_everything_is_forgotten_at_the_horizon() -> None:
     line = Line()
-    line.crowd(REMEMBERED, again=True)
+    line.crowd(REMEMBERED)
+    line.crowd(REPEATS, again=True)
     line.now += HORIZON + 1
     line.send(first(line))
     assert line.record

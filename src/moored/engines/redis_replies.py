@@ -63,11 +63,13 @@ def some_fields(key: str, names: Sequence[str], reply: Sequence[bytes | None], n
 
 def remembered(text: bytes) -> tuple[Remembered, ...]:
     """What field ``o`` says."""
-    entries = [entry.split(":") for entry in text.decode().split(";")[1:]]
-    return tuple(
-        Remembered(id.removeprefix("!"), int(version), (int(small),) if small else (), id[:1] == "!")
-        for id, version, small in entries
-    )
+    return tuple(_entry(entry) for entry in text.decode().split(";")[1:])
+
+
+def _entry(text: str) -> Remembered:
+    name, version, small = text.split(":")
+    _, kept, id = ("", "0", name) if name[:1] != "!" else name.split("!")
+    return Remembered(id, int(version), (int(small),) if small else (), int(kept))
 
 
 def corrupt(key: str) -> CorruptRecord:

@@ -1,8 +1,8 @@
 """The commands as Lua scripts: the rules of ``moored.model`` a second time, held equal by ``tests/engines``.
 
 A record is a hash: ``v`` version, ``d`` tombstone, ``x`` expiry (milliseconds), ``o`` the
-operations it remembers (``;id:version:answer`` each, oldest first; ``;!id`` where it is
-remembered firmly), ``:name`` each field.
+operations it remembers (``;id:version:answer`` each, oldest first; ``;!until!id`` where it
+is remembered firmly), ``:name`` each field.
 ``x`` decides what has expired; the key's own expiry, the same instant, cleans up.
 
 The scripts are flat (closures would triple their cost) and answer only what the caller lacks:
@@ -32,7 +32,7 @@ from moored.commands import (
     Put,
     Take,
 )
-from moored.model import HORIZON, LIMIT, MARGIN, REMEMBERED
+from moored.model import HORIZON, KEPT, LIMIT, MARGIN, REMEMBERED, REPEATS
 
 CHUNK = 4000  # values given to one HSET, HDEL or HMGET: Lua's `unpack` gives out at 8,000
 SHORTEST = len(";a:1:")  # of what is remembered of one operation
@@ -70,13 +70,20 @@ if after then
   if not made then {CORRUPT} end
   return {{'again', micros, made, small, {STANDS}}}
 end
-local remembered = 0
-if #ops >= {REMEMBERED * SHORTEST} then _, remembered = string.gsub(ops, ';', ';') end
+local remembered, repeats = 0, 0
+if string.find(ops, '!', 1, true) then
+  ops = string.gsub(ops, ';!(%d+)![^;]*', function(kept) if tonumber(kept) < micros then return '' end end)
+  _, repeats = string.gsub(ops, ';!', ';!')
+end
+if #ops >= {REMEMBERED * SHORTEST} then
+  _, remembered = string.gsub(ops, ';', ';')
+  remembered = remembered - repeats
+end
 local oldest = tonumber(string.match(ops, ':(%d+)'))
 local forgotten = since < micros - {HORIZON}
-if ARGV[4] == '1' and remembered >= {REMEMBERED} then
-  local loose = tonumber(string.match(ops, ';[^;!:]+:(%d+)'))
-  forgotten = forgotten or not loose or loose > since
+if ARGV[4] == '1' then
+  forgotten = forgotten or repeats >= {REPEATS}
+    or (remembered >= {REMEMBERED} and tonumber(string.match(ops, ';[^;!:]+:(%d+)')) > since)
 end
 if forgotten then return {{'unknown', micros, {STANDS}}} end
 if micros > tonumber(ARGV[3]) then return {{'late', micros, {STANDS}}} end
@@ -89,15 +96,18 @@ local i = 5
 # Follows once the command is certain and has set ``small``, its answer if it is repeated.
 REMEMBER = f"""
 while oldest and oldest < micros - {HORIZON} do
-  ops, remembered = string.match(ops, '^;[^;]*(.*)$'), remembered - 1
+  if string.sub(ops, 2, 2) ~= '!' then remembered = remembered - 1 end
+  ops = string.match(ops, '^;[^;]*(.*)$')
   oldest = tonumber(string.match(ops, ':(%d+)'))
 end
-local entry = ';' .. (ARGV[4] == '1' and '!' or '') .. id .. ':' .. made .. ':' .. small
-if remembered >= {REMEMBERED} then
+local kept = ''
+if ARGV[4] == '1' then
+  kept = string.format('!%.0f!', ARGV[3] + {KEPT})
+elseif remembered >= {REMEMBERED} then
   local first, last = string.find(ops, ';[^;!][^;]*')
-  if first then ops = string.sub(ops, 1, first - 1) .. string.sub(ops, last + 1) else entry = '' end
+  ops = string.sub(ops, 1, first - 1) .. string.sub(ops, last + 1)
 end
-ops = ops .. entry
+ops = ops .. ';' .. kept .. id .. ':' .. made .. ':' .. small
 """
 
 LEASED = f"""
