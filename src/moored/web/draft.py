@@ -70,6 +70,13 @@ class Draft:
             return True
         return self.session is not None and not self._is_hidden(name) and self.session.get(name) is not None
 
+    def is_untouched(self, name: str) -> bool:
+        """Is it certain without a look at the bytes that nothing was made of this name?"""
+        if name not in self.values:
+            return name not in self.removed
+        value = self.values[name]
+        return name in self._originals and value is self._originals[name] and type(value) in SCALARS
+
     def names(self) -> list[str]:
         """The stored names in a fixed order, then the new ones in theirs."""
         stored = [] if self.session is None or self.cleared else self.session.names()
@@ -85,6 +92,7 @@ class Draft:
             self.removed.update(self.session.names())
             self.wiped = True
         self.values.clear()
+        self._originals.clear()
 
     def forget(self, *names: str) -> None:
         """Look at these names (default: all) anew when they are asked for."""
@@ -130,7 +138,7 @@ class Draft:
         for name in self.names() if anew else self.values:
             value = self.get(name)
             raw = None if stored is None else stored.get(name)
-            if raw is not None and type(value) in SCALARS and value is self._originals.get(name):
+            if raw is not None and self.is_untouched(name):
                 continue
             new = encode(value, path=name, depth=depth)
             if new != raw and (raw is None or new != _encoded_again(raw, depth)):
@@ -147,6 +155,7 @@ class Draft:
     def keep(self, saved: Saved) -> None:
         """Go on from what was saved."""
         self.session = saved.session
+        self._originals.clear()  # what was read is no longer what is stored
         if saved.credential is not None:
             self.cookie = self.sent = saved.credential
         if saved.dropped:
