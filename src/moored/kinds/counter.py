@@ -56,4 +56,7 @@ async def value(name: str) -> int:
     try:
         return int(record.fields["n"])
     except (KeyError, ValueError):
-        raise CorruptRecord(f"the record of the counter {name!r} was not written by a counter.") from None
+        raise CorruptRecord(
+            f"the record of the counter {name!r} holds no number: it is damaged, or something other than"
+            " Moored wrote it. Restore it from a backup, or remove it with the engine's own tools."
+        ) from None

@@ -196,10 +196,10 @@ def check_size(fields: Fields, settings: SessionSettings, before: Mapping[str, b
 
     One that held more ``before``, because the limit was another, may become smaller.
     """
-    if len(fields) > max(settings.most, len(before)):
+    if len(fields) > settings.most and (count := _count(fields)) > max(settings.most, _count(before)):
         raise TooLargeError(
-            f"the session has {len(fields)} fields, {settings.most} are allowed. Keep lists in one field, or"
-            " raise the limit on fields."
+            f"the session has {count} fields, {settings.most} are allowed. Keep lists in one field, or raise"
+            " the limit on fields."
         )
     size = sum(map(len, fields.values()))
     if size > settings.largest and size > sum(map(len, before.values())):
@@ -211,3 +211,8 @@ def check_size(fields: Fields, settings: SessionSettings, before: Mapping[str, b
             f" with {len(fields.get(name, b''))}. Store large data elsewhere and its key in the session, or"
             " raise the limit on size."
         )
+
+
+def _count(fields: Fields) -> int:
+    """How many are the application's."""
+    return sum([name[:1] == "." for name in fields])

@@ -87,9 +87,10 @@ async def look(credential: Credential) -> Session | Outdated | None:
         return None
     if record.dead:
         return Outdated(record.at - record.version // 1000 < LATE)
+    session = view(credential.selector, record)
     if not proves(record, credential.verifier):
-        return Outdated(record.at - integer(record.fields, "@changed") < LATE)
-    return view(credential.selector, record)
+        return Outdated(record.at - session.instant("@changed") < LATE)
+    return session
 
 
 async def load(credential: Credential) -> Session | None:
