@@ -71,7 +71,7 @@ def test_help_loads_no_more_than_it_needs(folder: Path) -> None:
 
 
 def test_help_is_quick(folder: Path) -> None:
-    """At most 150 ms where Python itself takes 14: as a ratio of processor time, so that load does not count."""
+    """150 ms where Python itself takes 14: as a ratio of processor time, so that load does not count."""
 
     def seconds(*words: str) -> float:
         child = subprocess.Popen([sys.executable, *words], stdout=subprocess.DEVNULL, cwd=folder)
@@ -262,6 +262,23 @@ def test_colour_at_a_terminal_only(at_terminal: Callable[..., tuple[int, str]], 
     assert "\x1b[33mwarning" in at_terminal(*words)[1]
     assert not re.search(r"\x1b\[[0-9;]*3\dm", at_terminal(*words, NO_COLOR="1")[1])
     assert "\x1b" not in process(*words, folder=folder).stdout
+
+
+def test_a_narrow_terminal_leaves_selectors_whole(
+    at_terminal: Callable[..., tuple[int, str]], shop_at: MakeShop, sqlite_url: str, folder: Path
+) -> None:
+    app = shop_at(sqlite_url)
+    name = "a-very-long-name-" * 10
+    signed_in(app, name)
+    (info,) = mooring(app).state.sessions.of(name)
+    _, screen = at_terminal("sessions", "list", "--url", sqlite_url, COLUMNS="70")
+    row = next(line for line in screen.splitlines() if info.selector in line)
+    assert len(row.rstrip()) <= 70
+    assert "…" in row
+    assert row.rstrip().endswith("in 31 d")
+    assert (
+        name in process("sessions", "list", "--url", sqlite_url, folder=folder).stdout
+    )  # in a pipe: all of it
 
 
 # --- The page about it ----------------------------------------------------------------------------

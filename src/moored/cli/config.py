@@ -57,7 +57,7 @@ def show(as_json: bool) -> None:
     for each in found:
         style = "dim" if each.source == DEFAULT else ""
         rows.append((each.name, (_worded(each.value, each.unit), style), (each.source, style)))
-    screen.table(rows, ("SETTING", "VALUE", "FROM"))
+    screen.table(rows, ("SETTING", "VALUE", "FROM"), flexible=1)
 
 
 def in_force(about: Target) -> Iterator[Setting]:

@@ -83,7 +83,7 @@ def _show(found: list[Finding]) -> None:
     for each in found:
         lines = each.what if not each.cure else f"{each.what}\n→ {each.cure}"
         rows.append(((each.severity, STYLES[each.severity]), (each.id, "dim"), lines))
-    screen.table(rows, whole=(0, 1))
+    screen.table(rows)
     counts = Counter(each.severity for each in found)
     told = [_counted(counts[severity], severity) for severity in reversed(Severity) if counts[severity]]
     screen.say("\n" + ", ".join(told))

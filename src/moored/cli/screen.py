@@ -17,6 +17,8 @@ import click
 
 Cell = str | tuple[str, str]  # text, or text and its style on a terminal
 
+GAP = 2  # columns between two columns
+LEAST = 12  # columns that the flexible one keeps, however narrow the terminal
 PROGRESS_AFTER = 0.3  # seconds: what is quicker needs no progress
 PROGRESS_EVERY = 0.1
 
@@ -28,14 +30,17 @@ def shown(text: str) -> str:
     return "".join([c if c.isprintable() else c.encode("unicode_escape").decode() for c in text])
 
 
-def table(rows: Sequence[Sequence[Cell]], heads: Sequence[str] = (), *, whole: Sequence[int] = (0,)) -> None:
-    """Write rows in columns; those numbered in ``whole`` are never broken.
+def table(
+    rows: Sequence[Sequence[Cell]], heads: Sequence[str] = (), *, flexible: int = -1, cut: bool = False
+) -> None:
+    """Write rows in columns, under heads if there are any.
 
+    Where a terminal is too narrow, the column ``flexible`` is broken into lines, or ``cut``.
     A cell of the last column may have several lines.
     """
     if sys.stdout.isatty():
         with suppress(ImportError):
-            return _rich_table(rows, heads, whole)
+            return _rich_table(rows, heads, flexible, cut)
     return _plain_table([list(map(_text, row)) for row in rows], heads)
 
 
@@ -50,27 +55,34 @@ def _lines(cell: Cell) -> str:
 def _plain_table(rows: list[list[str]], heads: Sequence[str]) -> None:
     lines = [[_lines(cell) for cell in row] for row in ([list(heads), *rows] if heads else rows)]
     widths = [max(map(len, column)) for column in list(zip(*lines, strict=True))[:-1]]
-    indent = "\n" + " " * sum(width + 2 for width in widths)
+    indent = "\n" + " " * sum(width + GAP for width in widths)
     for *cells, last in lines:
-        start = "".join([f"{cell:<{width}}  " for cell, width in zip(cells, widths, strict=True)])
+        start = "".join([f"{cell:<{width + GAP}}" for cell, width in zip(cells, widths, strict=True)])
         click.echo((start + last.replace("\n", indent)).rstrip())
 
 
-def _rich_table(rows: Sequence[Sequence[Cell]], heads: Sequence[str], whole: Sequence[int]) -> None:
+def _rich_table(rows: Sequence[Sequence[Cell]], heads: Sequence[str], flexible: int, cut: bool) -> None:
+    from rich.cells import cell_len
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
-    drawn = Table(box=None, show_header=bool(heads), header_style="bold", padding=(0, 2, 0, 0))
-    for number in range(len(rows[0]) if rows else len(heads)):
+    console = Console(highlight=False, emoji=False)
+    columns = list(zip(*([heads, *rows] if heads else rows), strict=True))
+    widths = [max(cell_len(line) for c in column for line in _lines(c).split("\n")) for column in columns]
+    room = console.width - sum(widths) - GAP * len(widths) + widths[flexible]
+    widths[flexible] = max(min(widths[flexible], room), LEAST)
+    drawn = Table(box=None, show_header=bool(heads), header_style="bold", padding=(0, GAP, 0, 0))
+    for number, width in enumerate(widths):
         drawn.add_column(
             heads[number] if heads else "",
-            no_wrap=number in whole or bool(heads),
-            overflow="fold" if not heads or number in whole else "ellipsis",
+            no_wrap=cut,
+            overflow="ellipsis" if cut else "fold",
+            width=width,
         )
     for row in rows:
         drawn.add_row(*[Text(_lines(c), style="" if isinstance(c, str) else c[1]) for c in row])
-    Console(highlight=False, emoji=False).print(drawn)
+    console.print(drawn, crop=False)
 
 
 def card(pairs: Sequence[tuple[str, Cell]]) -> None:

@@ -84,7 +84,7 @@ def list_(subject: str | None, limit: int, as_json: bool) -> None:
             )
             for info in found
         ]
-    screen.table(rows, heads)
+    screen.table(rows, heads, flexible=1, cut=True)
     if more:
         screen.note(f"The first {limit} are shown; --limit 0 shows all.")
 
@@ -174,28 +174,22 @@ def _of(state: State, subject: str, limit: int) -> tuple[list[SessionInfo], bool
 
 
 def _all(state: State, limit: int) -> tuple[list[SessionInfo], bool]:
-    """Up to ``limit`` live sessions, and whether there may be more."""
-    found: dict[str, SessionInfo | None] = {}
-    alive = 0
+    """Up to ``limit`` live sessions, and whether there are more."""
+    found: dict[str, SessionInfo] = {}  # by selector, because Redis may name a key twice
     cursor = ""
     with screen.Progress("sessions read") as progress:
         while True:
             page, cursor = state.sessions.selectors(cursor, PAGE)
             for selector in page:
-                if selector in found:  # Redis may name a key twice
-                    continue
-                if limit and alive == limit:
-                    return _alive(found), True
                 info = state.sessions.show(selector)
-                found[selector] = info if isinstance(info, SessionInfo) else None
-                alive += isinstance(info, SessionInfo)
-                progress.at(alive)
+                if not isinstance(info, SessionInfo):
+                    continue
+                if limit and len(found) == limit and selector not in found:
+                    return list(found.values()), True
+                found[selector] = info
+                progress.at(len(found))
             if not cursor:
-                return _alive(found), False
-
-
-def _alive(found: dict[str, SessionInfo | None]) -> list[SessionInfo]:
-    return [info for info in found.values() if info is not None]
+                return list(found.values()), False
 
 
 # --- Showing --------------------------------------------------------------------------------
