@@ -79,6 +79,11 @@ class Gunicorn:
             self._process.wait()
         self._watcher.communicate(b"\n")
 
+    def kill(self) -> None:
+        """End the server and all its workers with SIGKILL."""
+        os.killpg(self._process.pid, signal.SIGKILL)
+        self._process.wait()
+
     def _is_ready(self) -> bool:
         assert self._process.poll() is None, self.log()
         return len(self.workers()) == self._workers and self._answers()
