@@ -148,7 +148,7 @@ class RedisEngine:
     async def aclose(self) -> None:
         """Close the connections of the running event loop, and those of all threads."""
         self.close()
-        if stack := self._stacks.pop(asyncio.get_running_loop(), None):
+        if stack := self._stacks.get(asyncio.get_running_loop()):
             await stack.close()
 
     # --- Who carries a conversation -------------------------------------------------------------
@@ -224,11 +224,15 @@ class RedisEngine:
         )
 
     async def _new_stack(self, loop: asyncio.AbstractEventLoop) -> AsyncStack:
-        for other in [other for other in self._stacks if other.is_closed()]:
-            del self._stacks[other]
+        for other in [other for other in [*self._stacks] if other.is_closed()]:
+            self._stacks.pop(other, None)
         stack = self._stacks[loop] = AsyncStack(self._connector.aopen, self._limit)
-        await stack.close_with_loop()
+        await stack.close_with_loop(self._forget)
         return stack
+
+    def _forget(self, stack: AsyncStack) -> None:
+        for loop in [loop for loop, other in [*self._stacks.items()] if other is stack]:
+            self._stacks.pop(loop, None)
 
     def _start_again_in_child(self) -> None:
         _abandoned.append(self._stacks)

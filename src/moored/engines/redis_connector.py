@@ -112,7 +112,11 @@ class Connector:
             # There is no public way to be handed the socket.  Without it the driver closes nothing.
             connection = Connection(driver._sock)
             driver._sock = None
-            self._prove(connection.exchange(PING, 1, ends)[0])
+            try:
+                self._prove(connection.exchange(PING, 1, ends)[0])
+            except BaseException:
+                connection.close()
+                raise
         except Exception as error:
             with suppress(Exception):
                 driver.disconnect()

@@ -19,7 +19,9 @@ Packet = tuple[bytes, int]  # what is sent, and how many replies it has
 Talk = Generator[Packet, list[Any], T]  # a conversation: packets out, replies in
 
 TIME = pack(["TIME"])
-WAIT_SHARE = 0.9  # of the time there is, for replicas to confirm; the rest is for the answer to get here
+# Milliseconds kept from the time that replicas are given to confirm: for the answer's way, and because
+# the server looks ten times a second (its `hz`) whether a wait is over.
+WAIT_MARGIN = 150
 _GLOB = str.maketrans({character: f"\\{character}" for character in "*?[]\\"})
 
 _log = logging.getLogger("moored")
@@ -64,7 +66,7 @@ class Dialogue:
         head, tail = TIME * clocks, b""
         if self._wait and any(map(changes, step)):
             # Redis takes 0 for ever.
-            tail = pack(["WAIT", self._wait, max(1, int(timeout * 1000 * WAIT_SHARE))])
+            tail = pack(["WAIT", self._wait, max(1, int(timeout * 1000) - WAIT_MARGIN)])
         count = clocks + len(step) + bool(tail)
         said = yield head + b"".join(packets) + tail, count
         replies = said[clocks : clocks + len(step)]

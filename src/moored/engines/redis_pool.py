@@ -105,7 +105,7 @@ class AsyncStack:
         self._opened = 0
         self._closed = False
         self._waiting: deque[asyncio.Future[None]] = deque()
-        self._guard: AsyncGenerator[None, None] | None = None
+        self._guard: AsyncGenerator[None, None]
 
     async def take(self, ends: float) -> AsyncConnection:
         """A connection; waits for one until ``ends`` (monotonic).  Raises Unavailable."""
@@ -149,27 +149,28 @@ class AsyncStack:
         for suspect in suspects:
             self.discard(suspect)
 
-    async def close(self) -> None:
-        """Close the idle ones now, and each other one when it is given back."""
-        self._closed = True
-        idle, self._idle = self._idle, []
-        for connection in idle:
-            await connection.aclose()
-
-    async def close_with_loop(self) -> None:
-        """Have the connections closed when the running loop ends.
+    async def close_with_loop(self, forget: Callable[[AsyncStack], object]) -> None:
+        """Have it closed and forgotten when the running loop ends.
 
         A loop tells nobody that it ends, but it closes the asynchronous generators that were
         begun on it (``loop.shutdown_asyncgens``, which ``asyncio.run`` calls).
         """
-        self._guard = self._until_closed()
+        self._guard = self._until_closed(forget)
         await anext(self._guard)
 
-    async def _until_closed(self) -> AsyncGenerator[None, None]:
+    async def close(self) -> None:
+        """Close the idle ones now, and each other one when it is given back."""
+        await self._guard.aclose()
+
+    async def _until_closed(self, forget: Callable[[AsyncStack], object]) -> AsyncGenerator[None, None]:
         try:
             yield
         finally:
-            await self.close()
+            forget(self)
+            self._closed = True
+            idle, self._idle = self._idle, []
+            for connection in idle:
+                await connection.aclose()
 
     async def _wait(self, ends: float) -> None:
         waiter = asyncio.get_running_loop().create_future()

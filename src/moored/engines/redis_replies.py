@@ -44,14 +44,22 @@ def record(key: str, hash_: Any, now: int) -> Record | None:
         raw: dict[bytes, bytes] = (
             hash_ if isinstance(hash_, dict) else dict(zip(hash_[::2], hash_[1::2], strict=True))
         )
-        expires = int(raw[b"x"]) if b"x" in raw else None
-        version = int(raw[b"v"])
+        expires = _integer(raw[b"x"]) if b"x" in raw else None
+        version = _integer(raw[b"v"])
+        if version < 0:
+            raise ValueError
         if expires is not None and expires <= now:
             return None
         fields = {name[1:].decode(): value for name, value in raw.items() if name[:1] == b":"}
     except (KeyError, ValueError, TypeError):
         raise corrupt(key) from None
     return Record(version, fields, expires, b"d" in raw, now)
+
+
+def _integer(text: bytes) -> int:
+    if not text.removeprefix(b"-").isdigit():  # stricter than int(), as the scripts are
+        raise ValueError
+    return int(text)
 
 
 def some_fields(key: str, names: Sequence[str], reply: Sequence[bytes | None], now: int) -> Record | None:
