@@ -1,0 +1,42 @@
+"""Asking an engine without a policy around it: each command gets an operation id of its own."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import time
+from collections.abc import Callable
+from typing import Any
+
+from moored.commands import Command, Op
+from moored.engines.redis import RedisEngine
+from moored.url import parse
+
+FAR = 2**60  # no command is ever late
+_numbers = itertools.count()
+
+
+def new_op(*, again: bool = False) -> Op:
+    return Op(f"{os.getpid():x}-{next(_numbers):x}", FAR, FAR, again)
+
+
+def ask(engine: RedisEngine, *commands: Command[Any], timeout: float = 5.0) -> list[Any]:
+    return engine.execute(commands, tuple(new_op() for _ in commands), timeout)
+
+
+async def aask(engine: RedisEngine, *commands: Command[Any], timeout: float = 5.0) -> list[Any]:
+    return await engine.aexecute(commands, tuple(new_op() for _ in commands), timeout)
+
+
+def engine_of(url: str, **options: Any) -> RedisEngine:
+    engine, parsed = parse(url, options)
+    assert engine is RedisEngine
+    return RedisEngine.from_url(parsed)
+
+
+def until(condition: Callable[[], object], seconds: float = 10.0) -> None:
+    """Wait for it; fail if it does not come."""
+    ends = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < ends, "it did not come about"
+        time.sleep(0.005)

@@ -1,0 +1,628 @@
+"""Connections to Redis: URLs, TLS, passwords; forks, threads, event loops; servers that fail."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import os
+import threading
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+import redis
+from tests.engines.asking import aask, ask, engine_of, new_op, until
+
+from moored import AsyncState, ConfigurationError, MooredError, OutcomeUnknown, State, Unavailable
+from moored.commands import Add, Command, Put, Read
+from moored.engines import redis_pool
+from moored.engines.redis import RedisEngine
+from moored.testing.faults import FaultProxy, cut_after, every, nth, rate, stall
+from moored.testing.servers import RedisServer, free_port
+
+SLACK = 0.05  # seconds by which a call may outlive its timeout
+QUICK = 0.5  # seconds that something at once may take on a busy machine
+
+
+@pytest.fixture
+def own() -> Iterator[RedisServer]:
+    with RedisServer() as server:
+        yield server
+
+
+def clients(server: RedisServer) -> list[str]:
+    """The connections that a server has, but for the one that asks."""
+    return [line for line in server.cli("CLIENT", "LIST").splitlines() if "cmd=client|list" not in line]
+
+
+def took(call: Callable[[], Any], *errors: type[BaseException]) -> float:
+    began = time.monotonic()
+    with pytest.raises(errors):
+        call()
+    return time.monotonic() - began
+
+
+# --- URLs -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("url", "message"),
+    [
+        ("redis:///nowhere", "no place of a Redis server"),
+        ("redis://localhost/x", "no place of a Redis server. Examples: redis://localhost:6379/0"),
+        ("redis://localhost/0/1", "no place of a Redis server"),
+        ("redis:localhost:6379", "no place of a Redis server"),
+        ("redis:6379", "no place of a Redis server"),
+        ("unix://", "no place of a Redis server"),
+        ("unix://run/redis.sock", "no place of a Redis server"),
+        ("redis://localhost:port/0", "cannot be read"),
+        ("redis://localhost?protocol=4", "'protocol' must be 2 or 3"),
+        ("redis://localhost?db=one", "'db' must be"),
+        ("redis://localhost?max_connections=0", "'max_connections' must be a whole number, 1 or more"),
+        ("redis://localhost?wait=-1", "'wait' must be a whole number, 0 or more"),
+        ("redis://localhost?evicting=yes", "'evicting' must be refuse or allow"),
+        ("redis://localhost?prefx=a", "no option 'prefx'. Did you mean prefix?"),
+        ("redis://localhost?ssl_cert_reqs=none", "'ssl_cert_reqs' is about TLS: write rediss:, not redis:"),
+        (
+            "rediss://localhost?ssl_ca_certs=/no/ca.pem",
+            "must be the path of a file that exists",
+        ),
+        ("rediss://localhost?ssl_check_hostname=maybe", "'ssl_check_hostname' must be true or false"),
+    ],
+)
+def test_urls_that_are_wrong(url: str, message: str) -> None:
+    with pytest.raises(ConfigurationError) as caught:
+        State(url)
+    assert message in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("url", "settings"),
+    [
+        ("redis:", {"host": "localhost", "port": 6379, "db": 0}),
+        ("redis://h", {"host": "h", "db": 0}),
+        ("redis://h:1/7", {"host": "h", "port": 1, "db": 7}),
+        ("redis://h/7?db=8", {"db": 8}),
+        ("redis://u:p%40%2F@[::1]:1", {"host": "::1", "username": "u", "password": "p@/"}),
+        ("redis://h?username=u&password=a+b", {"username": "u", "password": "a b"}),
+        ("redis://h?protocol=3", {"protocol": 3}),
+        ("rediss://h", {"check_hostname": True, "cert_reqs": 2}),
+        ("rediss://h?ssl_cert_reqs=none", {"check_hostname": False, "cert_reqs": 0}),
+        ("rediss://h?ssl_check_hostname=false", {"check_hostname": False, "cert_reqs": 2}),
+        ("unix:///run/a%20b.sock?db=2", {"path": "/run/a b.sock", "db": 2}),
+        ("unix:/run/r.sock", {"path": "/run/r.sock"}),
+    ],
+)
+def test_urls_that_are_right(url: str, settings: dict[str, Any]) -> None:
+    connector = engine_of(url)._connector
+    driver = connector._driver(connector._class, None, {})
+    assert {name: getattr(driver, name) for name in settings} == settings
+    assert (driver.retry_on_error, driver.retry_on_timeout, driver.health_check_interval) == ([], False, 0)
+    assert driver.retry._retries == 0
+    assert getattr(driver, "driver_info", None) is getattr(driver, "lib_name", None) is None
+    assert not getattr(driver, "maint_notifications_config", None)
+
+
+def test_messages_never_show_the_password() -> None:
+    port = free_port()
+    engine = engine_of(f"redis://ann:hunter2@127.0.0.1:{port}/0?password=hunter3")
+    with pytest.raises(Unavailable) as caught:
+        engine.connect(1)
+    told = [
+        repr(error) for error in (caught.value, caught.value.__cause__, engine, State("redis://:hunter2@h"))
+    ]
+    assert "hunter" not in "".join([*told, str(caught.value)])
+    assert f"127.0.0.1:{port} cannot be reached" in str(caught.value)
+
+
+@pytest.mark.parametrize("protocol", [2, 3])
+@pytest.mark.parametrize("options", [{}, {"password": "p /%"}, {"unixsocket": True}, {"tls": True}], ids=str)
+def test_every_way_to_connect(options: dict[str, Any], protocol: int) -> None:
+    with RedisServer(**options) as server:
+        url = f"{server.url}{'&' if '?' in server.url else '?'}protocol={protocol}"
+        with State(url) as state:
+            assert state.counter("n").add() == 1
+
+        async def on_a_loop() -> None:
+            async with AsyncState(url) as state:
+                assert await state.counter("n").add() == 2
+                assert await state.counter("n").value() == 2
+
+        asyncio.run(on_a_loop())
+        until(lambda: not clients(server))
+
+
+def test_databases_and_prefixes_are_apart(own: RedisServer) -> None:
+    places: list[dict[str, Any]] = [{}, {"db": 3}, {"prefix": ""}, {"prefix": "a:"}]
+    for number, options in enumerate(places, 1):
+        with State(own.url, **options) as state:
+            assert state.counter("n").add(number) == number
+    assert sorted(own.cli("KEYS", "*")) == ["a:counter:n", "counter:n", "moored:counter:n"]
+
+
+def test_a_database_that_is_not_there_is_a_wrong_url(own: RedisServer) -> None:
+    for connect in (blocking, on_loop):
+        with pytest.raises(ConfigurationError, match="refuses the connection: DB index is out of range"):
+            connect(own.url, db=99)
+
+
+def blocking(url: str, **options: Any) -> None:
+    engine = engine_of(url, **options)
+    engine.connect(5)
+    engine.close()
+
+
+def on_loop(url: str, **options: Any) -> None:
+
+    async def connect() -> None:
+        engine = engine_of(url, **options)
+        try:
+            await engine.aconnect(5)
+        finally:
+            await engine.aclose()
+
+    asyncio.run(connect())
+
+
+@pytest.mark.parametrize("protocol", [2, 3])
+@pytest.mark.parametrize("user", ["", ":wrong@", "ann:wrong@", "nobody:right@"])
+def test_passwords_that_are_wrong(user: str, protocol: int) -> None:
+    with RedisServer(password="right") as server:
+        server.cli("ACL", "SETUSER", "ann", "on", ">hers", "~*", "+@all")
+        url = server.url.replace(":right@", user)
+        for connect in (blocking, on_loop):
+            with pytest.raises(ConfigurationError, match="refuses the user name or the password") as caught:
+                connect(url, protocol=protocol)
+            assert "MOORED_URL" in str(caught.value)
+            assert "wrong" not in str(caught.value)
+        with State(server.url.replace(":right@", "ann:hers@"), protocol=protocol) as state:
+            assert state.counter("n").add() == 1
+
+
+def test_a_user_with_few_permissions_suffices(own: RedisServer) -> None:
+    from moored.engines.redis_replies import PERMISSIONS
+
+    own.cli("ACL", "SETUSER", "few", "on", ">few", "~moored:*", *PERMISSIONS.split())
+    with State(own.url.replace("redis://", "redis://few:few@")) as state:
+        assert state.counter("n").add() == 1
+    engine = engine_of(own.url.replace("redis://", "redis://few:few@"), prefix="other:")
+    engine.connect(5)
+    with pytest.raises(Unavailable, match="does not permit the user") as caught:
+        ask(engine, Add("n"))
+    assert not caught.value.outage
+    engine.close()
+
+
+def test_certificates_are_checked() -> None:
+    with RedisServer(tls=True) as server, RedisServer(tls=True) as other:
+        plain = server.url.partition("?")[0]
+        wrong = f"{plain}?ssl_ca_certs={other.ca_file}"
+        named = server.url.replace("127.0.0.1", "0.0.0.0")  # which is not in the certificate
+        for connect in (blocking, on_loop):
+            for url in (plain, wrong):
+                with pytest.raises(ConfigurationError, match=r"cannot be trusted \(.+\).*\?ssl_ca_certs="):
+                    connect(url)
+            with pytest.raises(ConfigurationError, match=r"cannot be trusted \(IP address mismatch"):
+                connect(named)
+            connect(f"{named}&ssl_check_hostname=false")
+            connect(f"{plain}?ssl_cert_reqs=none")
+            with pytest.raises(Unavailable):
+                connect(plain.replace("rediss:", "redis:"))
+
+
+# --- Clients that are lent -----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("options", [{}, {"password": "p"}, {"unixsocket": True}, {"tls": True}], ids=str)
+def test_a_lent_client_is_copied_and_left_alone(options: dict[str, Any]) -> None:
+    with RedisServer(**options) as server:
+        client = redis.Redis.from_url(
+            server.url, db=2, decode_responses=True, health_check_interval=1, max_connections=7
+        )
+        client.set("mine", "ä")
+        settings = dict(client.connection_pool.connection_kwargs)
+        engine = RedisEngine.from_client(client, prefix="lent:")
+        engine.connect(5)
+        assert ask(engine, Add("n")) == [1]
+
+        async def on_a_loop() -> None:
+            assert await aask(engine, Add("n")) == [2]
+
+        asyncio.run(on_a_loop())
+        engine.close()
+        assert client.get("mine") == "ä"
+        assert client.hget("lent:n", ":n") == "2"
+        assert client.connection_pool.connection_kwargs == settings
+        assert engine._limit == 7
+        client.close()
+
+
+def test_a_lent_client_with_a_class_of_its_own(own: RedisServer) -> None:
+    class Counting(redis.Connection):
+        opened = 0
+
+        def on_connect(self) -> None:
+            Counting.opened += 1
+            super().on_connect()  # type: ignore[no-untyped-call]
+
+    client = redis.Redis(connection_pool=redis.ConnectionPool(Counting, host="127.0.0.1", port=own.port))
+    engine = RedisEngine.from_client(client)
+    assert ask(engine, Add("n")) == [1]
+    assert Counting.opened == 1
+
+    async def on_a_loop() -> None:
+        with pytest.raises(ConfigurationError, match="Counting of the lent client has no counterpart"):
+            await aask(engine, Add("n"))
+
+    asyncio.run(on_a_loop())
+    engine.close()
+
+
+# --- Processes -----------------------------------------------------------------------------------
+
+
+def in_child(work: Callable[[], None]) -> None:
+    """Fork, work in the child, and see that it ended well."""
+    child = os.fork()
+    if not child:
+        code = 1
+        try:
+            work()
+            code = 0
+        finally:
+            os._exit(code)
+    _, status = os.waitpid(child, 0)
+    assert status == 0
+
+
+def test_parent_and_child_go_on(own: RedisServer) -> None:
+    engine = engine_of(own.url)
+    ask(engine, Add("n"))
+    (before,) = clients(own)
+
+    def child() -> None:
+        for _ in range(100):
+            ask(engine, Add("n"))
+        assert len(clients(own)) == 2
+        engine.close()
+
+    working = threading.Thread(target=lambda: [ask(engine, Add("n")) for _ in range(100)])
+    working.start()
+    in_child(child)
+    working.join()
+    assert ask(engine, Add("n")) == [202]
+    now = {line.split()[0] for line in clients(own)}
+    assert before.split()[0] in now, "the child closed the parent's connection"
+    engine.close()
+    until(lambda: not clients(own))
+
+
+def test_a_child_of_an_event_loop_has_loops_of_its_own(own: RedisServer) -> None:
+    engine = engine_of(own.url)
+
+    async def add() -> int:
+        (total,) = await aask(engine, Add("n"))
+        assert isinstance(total, int)
+        return total
+
+    def child() -> None:
+        assert asyncio.run(add()) == 2
+        assert ask(engine, Add("n")) == [3]
+
+    async def parent() -> None:
+        assert await add() == 1
+        in_child(child)
+        assert await add() == 4
+        assert len(clients(own)) == 1
+
+    asyncio.run(parent())
+    engine.close()
+
+
+# --- Threads -------------------------------------------------------------------------------------
+
+
+def together(count: int, work: Callable[[], Any]) -> list[Any]:
+    """What so many threads made of it, begun at the same moment."""
+    results: list[Any] = []
+    barrier = threading.Barrier(count)
+
+    def one() -> None:
+        barrier.wait()
+        try:
+            results.append(work())
+        except MooredError as error:
+            results.append(error)
+
+    threads = [threading.Thread(target=one) for _ in range(count)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return results
+
+
+def test_threads_share_few_connections(own: RedisServer) -> None:
+    engine = engine_of(own.url, max_connections=3)
+    together(12, lambda: [ask(engine, Add("n"), Read("n")) for _ in range(50)])
+    assert ask(engine, Read("n"))[0].fields["n"] == b"600"
+    assert 1 <= len(clients(own)) <= 3
+    engine.close()
+    until(lambda: not clients(own))
+
+
+def test_the_wait_for_a_connection_ends_with_the_deadline(own: RedisServer) -> None:
+    engine = engine_of(own.url, max_connections=2)
+    ask(engine, Read("k"))
+    own.pause()
+    began = time.monotonic()
+    errors = together(6, lambda: ask(engine, Read("k"), timeout=0.3))
+    assert time.monotonic() - began < 0.3 + SLACK + 0.3  # a thread that takes over begins late
+    own.resume()
+    assert {type(error) for error in errors} == {Unavailable}
+    assert any("all 2 connections to Redis were in use" in str(error) for error in errors)
+    assert ask(engine, Add("n")) == [1]
+    engine.close()
+
+
+def test_the_last_used_is_used_next(own: RedisServer) -> None:
+    engine = engine_of(own.url)
+    together(8, lambda: ask(engine, Add("n")))
+    for _ in range(20):
+        ask(engine, Read("k"))
+    assert len([line for line in clients(own) if "cmd=hgetall" in line]) == 1 <= len(clients(own))
+    engine.close()
+
+
+# --- Event loops ---------------------------------------------------------------------------------
+
+
+def test_loops_come_and_go(own: RedisServer) -> None:
+    engine = engine_of(own.url)
+
+    async def add_ten() -> list[list[Any]]:
+        return [*await asyncio.gather(*[aask(engine, Add("n")) for _ in range(10)])]
+
+    for number in range(1, 4):
+        assert max(asyncio.run(add_ten())) == [10 * number]
+        until(lambda: not clients(own))  # a loop's connections end with it
+    results = together(4, lambda: asyncio.run(add_ten()))
+    assert max(total for result in results for (total,) in result) == 70
+    until(lambda: not clients(own))
+    gc.collect()  # what was not closed would be heard of now
+    assert not engine._stacks
+    engine.close()
+
+
+def test_a_loop_that_was_only_closed_is_forgotten(own: RedisServer) -> None:
+    engine = engine_of(own.url)
+    loop = asyncio.new_event_loop()
+    loop.run_until_complete(aask(engine, Add("n")))
+    loop.run_until_complete(engine._stacks[loop].close())
+    loop.close()
+    asyncio.run(aask(engine, Add("n")))
+    assert loop not in engine._stacks
+    engine.close()
+
+
+def test_tasks_share_few_connections(own: RedisServer) -> None:
+    async def run() -> None:
+        engine = engine_of(own.url, max_connections=2)
+        await asyncio.gather(*[aask(engine, Add("n")) for _ in range(100)])
+        assert len(clients(own)) == 2
+        own.pause()
+        waiting = [asyncio.create_task(aask(engine, Read("k"), timeout=0.3)) for _ in range(4)]
+        began = time.monotonic()
+        errors = await asyncio.gather(*waiting, return_exceptions=True)
+        assert time.monotonic() - began < 0.3 + SLACK
+        own.resume()
+        assert {type(error) for error in errors} == {Unavailable}
+        assert sum("all 2 connections" in str(error) for error in errors) == 2
+        assert await aask(engine, Add("n")) == [101]
+        await engine.aclose()
+
+    asyncio.run(run())
+    until(lambda: not clients(own))
+
+
+def test_a_cancelled_wait_wakes_the_next(own: RedisServer) -> None:
+    async def run() -> None:
+        engine = engine_of(own.url, max_connections=1)
+        stack = await engine._new_stack(asyncio.get_running_loop())
+        held = await stack.take(time.monotonic() + 5)
+        first, second = (asyncio.create_task(stack.take(time.monotonic() + 5)) for _ in range(2))
+        await asyncio.sleep(0)
+        stack.give_back(held)  # which wakes the first
+        first.cancel()
+        assert await asyncio.wait_for(second, 5) is held
+        stack.give_back(held)
+        await engine.aclose()
+
+    asyncio.run(run())
+
+
+@pytest.mark.parametrize("protocol", [2, 3])
+def test_nobody_gets_the_answer_of_a_cancelled_call(own: RedisServer, protocol: int) -> None:
+    async def run() -> None:
+        with FaultProxy(own.port) as proxy:
+            engine = engine_of(proxy.url_for(own.url), protocol=protocol)
+            await aask(engine, Put("a", {"who": b"a"}), Put("b", {"who": b"b"}))
+            for _ in range(20):
+                proxy.plan(nth(1, stall("reply")))
+                task = asyncio.create_task(aask(engine, Read("a")))
+                await asyncio.to_thread(until, lambda: proxy.fired["stall"])
+                task.cancel()
+                with pytest.raises(asyncio.CancelledError):
+                    await task
+                proxy.resume()
+                proxy.fired.clear()
+                proxy.plan(None)
+                (record,) = await aask(engine, Read("b"))
+                assert record.fields == {"who": b"b"}
+            await engine.aclose()
+
+    asyncio.run(run())
+
+
+# --- Servers that fail ---------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("command", [Read("k"), Add("n")])
+def test_a_dead_server_is_noticed_at_once(command: Command[Any]) -> None:
+    url = f"redis://127.0.0.1:{free_port()}"
+    engine = engine_of(url)
+    assert took(lambda: engine.connect(5), Unavailable) < QUICK
+    assert took(lambda: ask(engine, command), Unavailable) < QUICK
+    assert took(lambda: asyncio.run(aask(engine, command)), Unavailable) < QUICK
+    assert took(lambda: engine_of("unix:///no/such.sock").connect(5), Unavailable) < QUICK
+
+
+def test_a_server_that_was_restarted_costs_one_call(own: RedisServer) -> None:
+    engine = engine_of(own.url)
+    together(8, lambda: ask(engine, Add("n")))
+    own.restart(keep_data=True)
+    with pytest.raises(OutcomeUnknown):
+        ask(engine, Add("n"))
+    assert ask(engine, Add("n")) == [9]
+    assert len(clients(own)) == 1, "the other idle connections were of the dead server too"
+
+    async def on_a_loop() -> None:
+        await asyncio.gather(*[aask(engine, Add("n")) for _ in range(8)])
+        own.restart(keep_data=True)
+        await asyncio.sleep(0)  # the loop hears of it, as in any program that goes on
+        total = 17
+        while total == 17:
+            try:
+                (total,) = await aask(engine, Add("n"))
+            except OutcomeUnknown:
+                total += 0
+        assert total == 18
+        assert len(clients(own)) == 1
+
+    asyncio.run(on_a_loop())
+    engine.close()
+
+
+def test_a_connection_that_was_closed_while_idle_costs_nothing(
+    own: RedisServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(redis_pool, "FRESH", 0.0)
+    engine = engine_of(own.url)
+    together(4, lambda: ask(engine, Add("n")))
+    own.cli("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes")
+    assert ask(engine, Add("n")) == [5]
+    engine.close()
+
+
+@pytest.mark.parametrize("timeout", [0.05, 0.3])
+def test_a_hung_server_is_given_up_in_time(own: RedisServer, timeout: float) -> None:
+    engine, fresh = engine_of(own.url), engine_of(own.url)
+    ask(engine, Read("k"))
+    own.pause()
+    assert took(lambda: ask(engine, Add("n"), timeout=timeout), OutcomeUnknown) < timeout + SLACK
+    assert took(lambda: ask(engine, Read("n"), timeout=timeout), Unavailable) < timeout + SLACK
+    assert took(lambda: fresh.connect(timeout), Unavailable) < timeout + SLACK
+    assert took(lambda: ask(fresh, Add("n"), timeout=timeout), Unavailable) < timeout + SLACK
+    own.resume()
+    until(lambda: ask(engine, Read("n")))
+    engine.close()
+    fresh.close()
+
+
+@pytest.mark.parametrize("timeout", [0.05, 0.3])
+def test_a_hung_server_is_given_up_in_time_on_a_loop(own: RedisServer, timeout: float) -> None:
+    async def run() -> None:
+        engine, fresh = engine_of(own.url), engine_of(own.url)
+        await aask(engine, Read("k"))
+        own.pause()
+        for call, error in (
+            (aask(engine, Add("n"), timeout=timeout), OutcomeUnknown),
+            (aask(engine, Read("n"), timeout=timeout), Unavailable),
+            (fresh.aconnect(timeout), Unavailable),
+            (aask(fresh, Add("n"), timeout=timeout), Unavailable),
+        ):
+            began = time.monotonic()
+            with pytest.raises(error):
+                await call
+            assert time.monotonic() - began < timeout + SLACK
+        own.resume()
+        await aask(engine, Read("k"))
+        await engine.aclose()
+        await fresh.aclose()
+
+    asyncio.run(run())
+
+
+def test_an_answer_that_drips_is_given_up_in_time(own: RedisServer) -> None:
+    with FaultProxy(own.port) as proxy:
+        engine = engine_of(proxy.url_for(own.url))
+        ask(engine, Put("k", {"a": b"x" * 20_000}))
+        proxy.plan(nth(1, rate(10_000)), only=b"HGETALL")
+        assert took(lambda: ask(engine, Read("k"), timeout=0.3), Unavailable) < 0.3 + SLACK
+
+        async def on_a_loop() -> float:
+            await aask(engine, Read("k"))
+            proxy.plan(nth(1, rate(10_000)), only=b"HGETALL")
+            began = time.monotonic()
+            with pytest.raises(Unavailable):
+                await aask(engine, Read("k"), timeout=0.3)
+            return time.monotonic() - began
+
+        proxy.plan(None)
+        assert asyncio.run(on_a_loop()) < 0.3 + SLACK
+        assert proxy.fired["rate"] == 2
+        engine.close()
+
+
+def test_a_server_without_a_free_connection_has_changed_nothing() -> None:
+    with RedisServer("--maxclients", "1") as server:
+        engine = engine_of(server.url)
+        holder = redis.Redis.from_url(server.url)
+        assert holder.set("k", 1)
+        for connect in (blocking, on_loop):
+            with pytest.raises(Unavailable, match=r"has no connection left|closed the connection|reset"):
+                connect(server.url)
+        holder.close()
+        until(lambda: succeeds(lambda: ask(engine, Add("n"))))
+        assert ask(engine, Read("n"))[0].fields["n"] == b"1"
+        engine.close()
+
+
+def succeeds(call: Callable[[], Any]) -> bool:
+    try:
+        call()
+    except Unavailable:
+        return False
+    return True
+
+
+def test_lost_answers_are_counted_once(own: RedisServer) -> None:
+    """Every fifth answer is lost; the same operation is sent again until it is answered."""
+    with FaultProxy(own.port) as proxy:
+        engine = engine_of(proxy.url_for(own.url))
+        proxy.plan(every(5, cut_after()), only=b"EVALSHA")
+
+        def add() -> None:
+            for _ in range(25):
+                op = new_op()
+                while True:
+                    try:
+                        engine.execute((Add("n"),), (op,), 5)
+                        break
+                    except OutcomeUnknown:
+                        continue
+
+        together(4, add)
+        assert proxy.fired["cut_after"] > 20
+        proxy.plan(None)
+        assert ask(engine, Read("n"))[0].fields["n"] == b"100"
+        engine.close()
+
+
+def test_what_was_closed_opens_again(own: RedisServer) -> None:
+    engine = engine_of(own.url)
+    for number in range(1, 4):
+        assert ask(engine, Add("n")) == [number]
+        engine.close()
+        until(lambda: not clients(own))
