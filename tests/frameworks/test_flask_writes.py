@@ -38,3 +38,17 @@ def test_a_value_that_was_read_cleared_and_written_again(rig: Rig) -> None:
 
     rig.visit(view)
     assert rig.data() == {"n": 5}
+
+
+def test_signing_in_again_as_the_same_user_after_signing_out_in_one_request(rig: Rig) -> None:
+    rig.visit(lambda: flask.session.update(user_id="u", cart=["a"]))
+
+    def view() -> None:
+        user = flask.session["user_id"]
+        session().logout()
+        flask.session["user_id"] = user
+
+    before = rig.look(lambda: session().selector)
+    rig.visit(view)
+    assert rig.look(lambda: (session().subject, dict(flask.session))) == ("u", {"user_id": "u"})
+    assert rig.look(lambda: session().selector) != before

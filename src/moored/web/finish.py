@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from msgspec import Struct
 
 from moored.errors import LoginRefused, OutcomeUnknown, Unavailable
@@ -33,8 +35,10 @@ class Arrival(Struct, frozen=True):
     cross_site: bool = False
 
 
-async def finish(draft: Draft, arrival: Arrival) -> Outcome:
+async def finish(draft: Draft, arrival: Callable[[], Arrival]) -> Outcome:
     """Store what the request changed, and say what its response must do.
+
+    ``arrival`` is asked for if somebody signs in.
 
     A request whose session was ended or superseded meanwhile sends no cookie at all,
     neither new nor deleting, unless it signed out or in itself.  Raises Unavailable,
@@ -46,7 +50,7 @@ async def finish(draft: Draft, arrival: Arrival) -> Outcome:
     if draft.left and verdict.login is None and not draft.values:
         return Outcome(delete=True)
     if verdict.login is not None:
-        return await _login(draft, verdict.login, arrival)
+        return await _login(draft, verdict.login, arrival())
     change = draft.change()
     draft.changed |= bool(change)
     if draft.cleared:
@@ -69,7 +73,7 @@ def _verdict(draft: Draft) -> Verdict:
     """What the changed identity fields come to."""
     names = draft.host.settings.identity
     watched = (*names, FRESHNESS)
-    if not names or not any(name in draft.values or name in draft.removed for name in watched):
+    if not names or all([draft.is_untouched(name) for name in watched]):
         return NEITHER
     stored = None if draft.cleared or draft.wiped else draft.session
     before = {name: draft.stored(name) for name in watched if stored and stored.get(name) is not None}

@@ -92,7 +92,7 @@ class WebSession(MutableMapping[str, Any]):
             return NOTHING
         self._closed = True
         try:
-            return self._carry(finish(draft, self._arrival()))  # type: ignore[no-any-return]
+            return self._carry(finish(draft, self._arrival))  # type: ignore[no-any-return]
         except BaseException:
             # The page that tells of it may use the session (show messages); nothing of it is kept.
             self._closed, draft.without = False, True
