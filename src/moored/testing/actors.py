@@ -1,0 +1,145 @@
+"""Who takes part in a simulation: actors, in processes of their own or shared, and how they end."""
+
+from __future__ import annotations
+
+import random
+from hashlib import blake2b
+from typing import Any, Final
+
+from moored.commands import Send
+from moored.errors import MooredError, OutcomeUnknown
+from moored.policy import Policy
+from moored.run import Place, Program, Queues
+
+START: Final = 1_700_000_000_000_000  # microseconds since 1970 at which every play begins
+
+
+class Cancelled(BaseException):
+    """Thrown into an actor whose task is cancelled; like asyncio's, it is no Exception."""
+
+
+class Outcome:
+    """How an actor ended: with a value, an error, a crash, a cancellation."""
+
+    __slots__ = ("cancelled", "crashed", "error", "value")
+
+    def __init__(self) -> None:
+        self.value: Any = None
+        self.error: MooredError | None = None
+        self.crashed = self.cancelled = False
+
+    @property
+    def acknowledged(self) -> bool:
+        """Did the actor return?"""
+        return self.error is None and not self.crashed and not self.cancelled
+
+    @property
+    def unsure(self) -> bool:
+        """May what it did last be there or not?"""
+        return self.crashed or self.cancelled or isinstance(self.error, OutcomeUnknown)
+
+    def __repr__(self) -> str:
+        if self.crashed or self.cancelled:
+            return "crashed" if self.crashed else "cancelled"
+        return f"{self.error!r}" if self.error is not None else f"returned {self.value!r}"
+
+
+class Clock:
+    """Time in microseconds: ``elapsed`` by the clients' monotonic clock, the server's ``ahead`` of it."""
+
+    __slots__ = ("ahead", "elapsed")
+
+    def __init__(self) -> None:
+        self.elapsed, self.ahead = 0, START
+
+    def server(self) -> int:
+        """Microseconds since 1970."""
+        return self.elapsed + self.ahead
+
+    def client(self) -> float:
+        """Seconds."""
+        return self.elapsed / 1_000_000
+
+
+class Fixed(random.Random):
+    """Random numbers, tokens and ids that are the same in every play."""
+
+    count = 0
+
+    def random(self) -> float:
+        """The next number, spread evenly (Weyl's sequence)."""
+        self.count += 1
+        return self.count * 0.6180339887498949 % 1.0
+
+    def token_bytes(self, size: int | None = None) -> bytes:
+        """In place of ``secrets.token_bytes``."""
+        self.count += 1
+        return blake2b(b"%d" % self.count, digest_size=size or 32).digest()
+
+    def token_hex(self, size: int | None = None) -> str:
+        """In place of ``secrets.token_hex``."""
+        return self.token_bytes(size).hex()
+
+    def new_id(self) -> str:
+        """An operation id."""
+        self.count += 1
+        return f"{self.count:016x}"
+
+
+class Process:
+    """What the actors of one process share: a policy, queues, and what is known of the server's clock."""
+
+    __slots__ = ("_ahead", "_clock", "policy", "queues")
+
+    def __init__(self, clock: Clock, fixed: Fixed, deadline: float) -> None:
+        self._clock, self._ahead = clock, clock.ahead
+        self.queues = Queues()
+        self.policy = Policy(
+            self._engine_time,
+            deadline=deadline,
+            clock=clock.client,
+            new_id=fixed.new_id,
+            chance=fixed,
+            engine_name="the simulated engine",
+        )
+        self.policy.carry = _itself  # ``await error.resolve()``
+
+    def learn(self) -> None:
+        """Every answer tells the server's clock."""
+        self._ahead = self._clock.ahead
+
+    def _engine_time(self) -> int:
+        return self._clock.elapsed + self._ahead
+
+
+class Actor:
+    """A coroutine under way: a web request, a worker's step, an operator's call."""
+
+    __slots__ = (
+        "answers",
+        "called",
+        "ended",
+        "name",
+        "outcome",
+        "place",
+        "process",
+        "program",
+        "send",
+        "upon",
+        "wakes",
+    )
+
+    def __init__(self, name: str, program: Program[Any], process: Process) -> None:
+        self.name, self.program, self.process = name, program, process
+        self.outcome = Outcome()
+        self.send: Send | None = None  # what it waits for an answer to
+        self.answers: list[Any] = []  # to the commands of ``send`` that were carried out
+        self.wakes = 0  # when its pause or patience ends; 0 if it does not wait
+        self.upon: MooredError | None = None  # what it is told then
+        self.place: Place | None = None  # where it queues
+        self.called = False  # its turn has come
+        self.ended = False
+
+
+def _itself(program: Program[Any]) -> Program[Any]:
+    return program
