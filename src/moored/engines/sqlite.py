@@ -23,6 +23,7 @@ from moored.commands import Bury, Command, Op, Page, Patch, Read, Record, Scan, 
 from moored.engines.commits import Commits, Ticket, too_busy
 from moored.engines.memory import wall_clock
 from moored.engines.packing import pack, unpack
+from moored.engines.reserve import SIZE as RESERVE
 from moored.engines.reserve import Reserve
 from moored.errors import ConfigurationError, CorruptRecord, MooredError, OutcomeUnknown, Unavailable
 from moored.model import apply
@@ -59,6 +60,7 @@ SWEEP_EVERY = 30.0, 60.0  # seconds, drawn at random so that processes take turn
 BUSY_PAUSE = 0.0002, 0.002  # seconds between two tries to begin while another process writes
 READ_PATIENCE = 1.0  # seconds a reader waits while the log is being recovered
 
+SMALL = 64  # bytes that a step may write and still count as one that ends something: an epoch, a verifier
 FORK_PATIENCE = 5.0  # seconds for which a fork waits for what other threads have under way
 
 _abandoned: list[Any] = []  # connections of a parent process: closing them here would harm it
@@ -228,8 +230,15 @@ class SqliteEngine:
                 self._busy -= 1
 
     def _carry_out_together(self, batch: list[Ticket]) -> None:
+        if self._reserve.spent():
+            self._fail([ticket for ticket in batch if not _frees(ticket)], self._full())
+            batch = [ticket for ticket in batch if _frees(ticket)]
+            if not batch:
+                return
         try:
             self._transaction(batch)
+        except MooredError as error:  # the file could not be opened
+            self._fail(batch, error)
         except sqlite3.Error as error:
             if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_FULL:
                 self._fail(batch, self._mapped(error))
@@ -241,9 +250,10 @@ class SqliteEngine:
         try:
             self._transaction([ticket])
         except sqlite3.Error as error:
-            if not (any(map(_frees, ticket.step)) and self._reserve.release()):
+            if not _frees(ticket):
                 self._fail([ticket], self._mapped(error))
                 return
+            self._reserve.release()
             try:
                 self._transaction([ticket])
             except sqlite3.Error as still:
@@ -317,10 +327,13 @@ class SqliteEngine:
             with suppress(FileExistsError):
                 os.close(os.open(self.path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
         except OSError as error:
+            why = "its folder is a file" if isinstance(error, FileExistsError) else error.strerror
             raise ConfigurationError(
-                f"the SQLite file {self.path} cannot be opened: {error.strerror}. Name a file in a"
-                " folder that this process may write to."
+                f"the SQLite file {self.path} cannot be opened: {why}. Name a file in a folder that this"
+                " process may write to."
             ) from None
+        if self.path.is_dir():
+            raise ConfigurationError(f"{self.path} is a folder: name a file in it.")
         try:
             db = sqlite3.connect(self.path, timeout=5, isolation_level=None, check_same_thread=False)
             if db.execute("PRAGMA journal_mode").fetchone()[0] != "wal":
@@ -347,15 +360,17 @@ class SqliteEngine:
                     f"{self.path.name} is busy: another process is writing to it.", outage=False
                 )
             case sqlite3.SQLITE_FULL:
-                return Unavailable(
-                    f"the disk with {self.path.name} is full; nothing was changed. Make room on it.",
-                    outage=False,
-                )
+                return self._full()
             case sqlite3.SQLITE_READONLY | sqlite3.SQLITE_PERM | sqlite3.SQLITE_CANTOPEN:
                 return Unavailable(
                     f"{self.path} cannot be written to ({error}); nothing was changed. Look at the modes of"
                     " the file and its folder, and at how the disk is mounted.",
                     outage=False,
+                )
+            case sqlite3.SQLITE_ERROR:  # of our statements, only where they do not fit the tables
+                return ConfigurationError(
+                    f"the tables in {self.path} are not Moored's ({error}): name another file, or restore it"
+                    " from a backup."
                 )
             case sqlite3.SQLITE_NOTADB:
                 return ConfigurationError(f"{self.path} is not a SQLite database: name another file.")
@@ -365,10 +380,23 @@ class SqliteEngine:
                 return OutcomeUnknown(f"the disk with {self.path.name} failed ({error}).")
         return Unavailable(f"SQLite could not carry out the step: {error}.")
 
+    def _full(self) -> Unavailable:
+        return Unavailable(
+            f"the disk with {self.path.name} is full; nothing was changed. Make room on it, at least"
+            f" {2 * RESERVE // 2**20} MB; until then only what ends something is carried out.",
+            outage=False,
+        )
 
-def _frees(command: Command[Any]) -> bool:
-    """Does the command end something, so that it may use up the reserve?"""
-    return isinstance(command, Bury) or (isinstance(command, Patch) and bool(command.unset))
+
+def _frees(ticket: Ticket) -> bool:
+    """Does the step end something, so that it may use up the reserve?"""
+    return any(map(_ends_something, ticket.step))
+
+
+def _ends_something(command: Command[Any]) -> bool:
+    if isinstance(command, Patch):
+        return bool(command.unset) and sum(map(len, command.set.values())) <= SMALL
+    return isinstance(command, Bury)
 
 
 def _while_busy(attempt: Callable[[], Any], patience: float = 5.0) -> None:
