@@ -65,12 +65,18 @@ def change_cart() -> ResponseReturnValue:
     name = request.form.get("product", "")
     if name not in GOODS:
         abort(404)
-    cart = visitor().setdefault("cart", {})
-    quantity = request.form.get("quantity", cart.get(name, 0) + 1, type=int)
-    if "remove" in request.form or quantity < 1:
-        cart.pop(name, None)
+    quantity = request.form.get("quantity", type=int)
+    if "remove" in request.form or quantity == 0:
+        visitor().get("cart", {}).pop(name, None)
+    elif "quantity" not in request.form:
+        cart = visitor().setdefault("cart", {})
+        cart[name] = cart.get(name, 0) + 1
+    elif quantity is None or not 0 < quantity <= MOST:
+        abort(400, f"The quantity must be a whole number from 0 to {MOST}.")
     else:
-        cart[name] = min(quantity, MOST)
+        # Added up, as declared above, "make it 5" sent twice would come to more than 5.
+        with visitor().exclusive():
+            visitor().setdefault("cart", {})[name] = quantity
     return _back("cart")
 
 
@@ -130,6 +136,7 @@ def _page(problem: str = "") -> str:
         devices=state().sessions.of(subject) if subject is not None else [],
         password=PASSWORD,
         problem=problem,
+        name=request.form.get("name", ""),
         visits=visits.add() if opened else visits.value(),
         place=state().url,
         worker=os.getpid(),

@@ -112,7 +112,7 @@ SCENES = (
         "corks",
         "Fifty adds at once",
         "Your browser adds a cork float to your cart 50 times, as many at a time as it can. Each request"
-        " reads the cart, dawdles for 50 ms and writes it back.",
+        " reads the cart, dawdles for 50 ms and writes it back. One setting says that quantities add up.",
         "Add 50 corks",
         add_cork,
     ),
@@ -128,7 +128,7 @@ SCENES = (
         "tabs",
         "Two tabs, one session",
         "Two tabs write 20 notes each, side by side, deep inside one value of your session. There is no"
-        " flag to set and no lock.",
+        " setting, no flag and no lock.",
         "Write from two tabs",
         add_note,
     ),

@@ -43,17 +43,22 @@ document.addEventListener("change", ({ target }) => {
 document.addEventListener("submit", async (event) => {
   event.preventDefault();
   const { target: form, submitter } = event;
+  const number = submitter?.name === "remove" ? null : form.elements.quantity;
+  const before = number?.defaultValue;
+  if (number && number.value === before) return; // Enter, after the change was sent
+  if (number) number.defaultValue = number.value;
   const body = new URLSearchParams(new FormData(form));
   if (submitter?.name) body.set(submitter.name, submitter.value);
   submitter?.setAttribute("aria-busy", "true");
   try {
     const response = await send(form.action, body);
     const html = await response.text();
-    if (response.status >= 500) throw new Error(`status ${response.status}`);
+    if (!html.includes('id="cart"')) throw new Error(`the shop answered ${response.status}`);
     submitter?.removeAttribute("aria-busy");
     show(html);
   } catch (error) {
     say(`That did not work: ${error.message}. It was not acknowledged; try again.`, "bad");
+    if (number) number.defaultValue = before;
   } finally {
     submitter?.removeAttribute("aria-busy");
   }
