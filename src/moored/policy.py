@@ -40,7 +40,7 @@ from moored.commands import (
     Sleep,
     Step,
 )
-from moored.errors import BreakerOpen, OutcomeUnknown, Unavailable
+from moored.errors import BreakerOpen, ConflictError, OutcomeUnknown, Unavailable
 from moored.model import KEPT
 from moored.run import Program
 
@@ -98,6 +98,7 @@ class Policy:
         self._chance = chance or random.Random()
         self._engine_name = engine_name
         self._budget = SAVED
+        self._answered = clock()  # when the engine last answered anybody
 
     async def around(self, program: Program[T], deadline: float | None = None) -> T:
         """Run ``program`` under this policy, within ``deadline`` seconds if other than the usual."""
@@ -124,8 +125,19 @@ class Policy:
             left = max(0.0, (ends - self._clock()) * 1000)
             return await (request if request.ms <= left else Sleep(left))
         if isinstance(request, Enter):
-            return await replace(request, timeout=max(0.0, ends - self._clock()))
+            return await self._queue(replace(request, timeout=max(0.0, ends - self._clock())))
         raise TypeError(f"a program may await only commands, not {type(request).__name__}")
+
+    async def _queue(self, request: Enter) -> Any:
+        try:
+            return await request
+        except ConflictError as error:
+            if self._clock() - self._answered < self.deadline / 2:
+                raise
+            raise Unavailable(
+                f"{self._engine_name} does not answer those who are before this in a queue; nothing was"
+                " changed. Try again in a moment."
+            ) from error
 
     async def _send(self, step: Step, ends: float) -> list[Any]:
         started = now = self._clock()
@@ -176,7 +188,7 @@ class Policy:
                 if not all(_repeatable(command) for command in step):
                     break
                 continue
-            ended = self._clock()
+            ended = self._answered = self._clock()
             self.breaker.note(ended, ended - now > self.deadline / 2)
             reasons = [answer.reason for answer in answers if type(answer) is Refused]
             if "unknown" in reasons or "late" in reasons:
