@@ -14,6 +14,7 @@ from moored.url import parse
 
 FAR = 2**60  # no command is ever late
 _numbers = itertools.count()
+_engines: list[RedisEngine] = []
 
 
 def new_op(*, again: bool = False) -> Op:
@@ -31,7 +32,14 @@ async def aask(engine: RedisEngine, *commands: Command[Any], timeout: float = 5.
 def engine_of(url: str, **options: Any) -> RedisEngine:
     engine, parsed = parse(url, options)
     assert engine is RedisEngine
-    return RedisEngine.from_url(parsed)
+    _engines.append(RedisEngine.from_url(parsed))
+    return _engines[-1]
+
+
+def close_engines() -> None:
+    """Close all that ``engine_of`` has made."""
+    while _engines:
+        _engines.pop().close()
 
 
 def until(condition: Callable[[], object], seconds: float = 10.0) -> None:

@@ -329,6 +329,15 @@ def test_repeats_are_remembered_beside_the_others(comparison: Comparison) -> Non
         assert len(stands.ops) == count + REMEMBERED
 
 
+def test_a_repeat_with_a_long_deadline_is_forgotten_at_the_horizon(comparison: Comparison) -> None:
+    begin = comparison.commands.now
+    comparison.send([(Add("n"), replace(op(begin), until=begin + 3 * HORIZON, again=True))])
+    for after, count in ((1000, REMEMBERED), (HORIZON, 1), (HORIZON + 1, 1)):
+        comparison.commands.now = begin + after
+        for _ in range(count):
+            comparison.send([(Add("n"), op(comparison.commands.now))])
+
+
 def test_what_was_done_is_remembered_up_to_the_horizon(comparison: Comparison) -> None:
     begin = comparison.commands.now
     for after, count in ((0, 1), (HORIZON, 2), (HORIZON + 1, 2)):

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from tests.engines.asking import FAR, ask, engine_of, new_op, until
+from tests.engines.asking import FAR, ask, close_engines, engine_of, new_op, until
 
 from moored import ConfigurationError, CorruptRecord, OutcomeUnknown, State, Unavailable
 from moored.commands import (
@@ -53,12 +53,17 @@ EVERY: tuple[Command[Any], ...] = (
 CHANGING = EVERY[2:]
 
 
+@pytest.fixture(autouse=True)
+def engines_are_closed() -> Iterator[None]:
+    yield
+    close_engines()
+
+
 @pytest.fixture
-def engine(redis_url: str) -> Iterator[RedisEngine]:
+def engine(redis_url: str) -> RedisEngine:
     engine = engine_of(redis_url)
     engine.connect(5)
-    yield engine
-    engine.close()
+    return engine
 
 
 @pytest.fixture
@@ -81,7 +86,6 @@ def test_a_step_is_one_packet_and_one_round_trip(
         proxy.plan(lambda number, request: None)
         ask(engine, *commands)
         assert proxy.requests == 1
-        engine.close()
 
 
 def test_a_read_is_no_script() -> None:
@@ -94,7 +98,6 @@ def test_a_read_is_no_script() -> None:
         calls = {line.split(":")[0]: line.split("calls=")[1].split(",")[0] for line in stats.split()[2:]}
         calls.pop("cmdstat_config|resetstat", None)
         assert calls == {"cmdstat_hgetall": "2", "cmdstat_hmget": "1", "cmdstat_time": "1"}
-        engine.close()
 
 
 def test_a_step_of_nothing_says_nothing() -> None:
@@ -111,7 +114,6 @@ def test_the_driver_repeats_nothing(redis_server: RedisServer, redis_url: str) -
         assert proxy.fired["cut_after"] == proxy.requests == 1
         proxy.plan(None)
         assert ask(engine, Add("n")) == [3]
-        engine.close()
 
 
 def test_a_question_that_was_lost_changed_nothing(redis_server: RedisServer, redis_url: str) -> None:
@@ -123,7 +125,6 @@ def test_a_question_that_was_lost_changed_nothing(redis_server: RedisServer, red
             with pytest.raises(Unavailable, match="nothing was changed"):
                 ask(engine, Read("k"), Scan(""))
             assert proxy.fired[fault.kind] == 1
-        engine.close()
 
 
 # --- Scripts ------------------------------------------------------------------------------------
@@ -198,7 +199,6 @@ def test_what_is_not_a_record_is_refused_and_left_alone(
         with pytest.raises(CorruptRecord, match="'k'"):
             ask(engine, command)
         assert raw("DUMP", "k") == before
-    engine.close()
 
 
 def test_garbage_in_the_memory_of_operations_is_reported(engine: RedisEngine, raw: Any) -> None:
@@ -276,7 +276,6 @@ def test_the_clock_is_the_servers_and_never_ahead(redis_server: RedisServer, red
         known = engine.time()
         assert known is not None
         assert earlier <= known <= server_time()
-    engine.close()
 
 
 def test_the_clock_follows_a_server_that_steps() -> None:
@@ -337,18 +336,23 @@ def fill(server: RedisServer, size: int) -> None:
 
 
 @pytest.fixture(scope="module")
-def full() -> Iterator[RedisServer]:
-    """A server at its maxmemory, with records ``k0`` to ``k99`` in it and no room for others."""
+def small() -> Iterator[RedisServer]:
     with RedisServer("--maxmemory", "3mb", "--maxmemory-policy", "noeviction") as server:
-        engine = engine_of(server.url)
-        engine.connect(5)
-        for number in range(100):
-            ask(engine, Put(f"k{number}", {"a": b"1", "b": b"2"}))
-        for size in (100_000, 1000, 10):
-            with pytest.raises(RuntimeError, match="OOM"):
-                fill(server, size)
-        engine.close()
         yield server
+
+
+@pytest.fixture
+def full(small: RedisServer) -> RedisServer:
+    """A server at its maxmemory, with records ``k0`` to ``k99`` in it and no room for others."""
+    small.cli("FLUSHALL")
+    engine = engine_of(small.url)
+    engine.connect(5)
+    for number in range(100):
+        ask(engine, Put(f"k{number}", {"a": b"1", "b": b"2"}))
+    for size in (100_000, 1000, 10):
+        with pytest.raises(RuntimeError, match="OOM"):
+            fill(small, size)
+    return small
 
 
 def test_a_full_server_takes_nothing_new(full: RedisServer) -> None:
@@ -358,7 +362,6 @@ def test_a_full_server_takes_nothing_new(full: RedisServer) -> None:
             ask(engine, command)
         assert not caught.value.outage
     assert ask(engine, Read("new"), Read("n")) == [None, None]
-    engine.close()
 
 
 def test_a_full_server_lets_sessions_end(full: RedisServer) -> None:
@@ -368,7 +371,6 @@ def test_a_full_server_lets_sessions_end(full: RedisServer) -> None:
         assert ask(engine, Bury(f"never{number}")) == [False]
     (record,) = ask(engine, Read("k49"))
     assert record.dead
-    engine.close()
 
 
 def test_a_full_server_lets_fields_be_removed_and_replaced(full: RedisServer) -> None:
@@ -380,7 +382,6 @@ def test_a_full_server_lets_fields_be_removed_and_replaced(full: RedisServer) ->
         assert isinstance(written, Written)
     assert full.cli("HGET", "moored:k59", ":b") == "4"
     assert ask(engine, Drop("k60")) == [True]
-    engine.close()
 
 
 def test_a_step_that_was_carried_out_in_part_is_of_unknown_outcome(full: RedisServer) -> None:
@@ -389,7 +390,6 @@ def test_a_step_that_was_carried_out_in_part_is_of_unknown_outcome(full: RedisSe
         ask(engine, Bury("k70"), Put("new"))
     with pytest.raises(Unavailable, match="memory limit"):
         ask(engine, Bury("k71", version=7), Put("new"))
-    engine.close()
 
 
 def test_a_server_that_evicts_is_refused_unless_allowed() -> None:
@@ -406,7 +406,6 @@ def test_a_server_that_evicts_is_refused_unless_allowed() -> None:
         engine.connect(5)
         server.cli("CONFIG", "SET", "maxmemory-policy", "allkeys-lru")
         engine.connect(5)  # once is enough
-        engine.close()
 
 
 def test_a_server_that_does_not_tell_its_policy_is_warned_of(caplog: pytest.LogCaptureFixture) -> None:
@@ -417,7 +416,6 @@ def test_a_server_that_does_not_tell_its_policy_is_warned_of(caplog: pytest.LogC
             engine.connect(5)
         assert "does not tell its maxmemory-policy" in caplog.text
         assert engine.time()
-        engine.close()
 
 
 # --- Replicas -------------------------------------------------------------------------------------
@@ -428,7 +426,6 @@ def test_replicas_that_confirm(redis_url: str) -> None:
         engine = engine_of(primary.url, wait=1)
         assert ask(engine, Add("n"), Read("n"))[0] == 1
         assert replica.cli("HGET", "moored:n", ":n") == "1"
-        engine.close()
 
 
 def test_replicas_that_do_not_confirm() -> None:
@@ -439,21 +436,19 @@ def test_replicas_that_do_not_confirm() -> None:
         op = new_op()
         for _ in range(2):  # a repeat on another connection must not be told otherwise
             with pytest.raises(OutcomeUnknown, match=r"has made the change, but 0 of the 1 replicas"):
-                engine.execute((Add("n"),), (op,), 0.5)
+                engine.execute((Add("n"),), (op,), 2)
             engine.close()
         assert ask(engine, Read("n"))[0].fields["n"] == b"2", "questions do not wait"
-        (refused,) = ask(engine, Add("n", high=2), timeout=0.5)
+        (refused,) = ask(engine, Add("n", high=2), timeout=2)
         assert isinstance(refused, Refused), "nothing was changed that could be lost"
         replica.resume()
         assert engine.execute((Add("n"),), (op,), 5) == [2]
-        engine.close()
 
 
 def test_no_replicas_at_all(redis_url: str) -> None:
     engine = engine_of(f"{redis_url}&wait=2")
     with pytest.raises(OutcomeUnknown, match=r"0 of the 2 replicas"):
-        ask(engine, Put("k"), timeout=0.5)
-    engine.close()
+        ask(engine, Put("k"), timeout=2)
 
 
 def test_a_read_only_replica_is_left_when_it_is_replaced() -> None:
@@ -466,7 +461,6 @@ def test_a_read_only_replica_is_left_when_it_is_replaced() -> None:
         until(lambda: "cmd=evalsha" not in replica.cli("CLIENT", "LIST"))
         replica.cli("REPLICAOF", "NO", "ONE")
         assert ask(engine, Add("n")) == [1]
-        engine.close()
 
 
 # --- Error replies ----------------------------------------------------------------------------------

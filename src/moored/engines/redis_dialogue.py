@@ -19,9 +19,9 @@ Packet = tuple[bytes, int]  # what is sent, and how many replies it has
 Talk = Generator[Packet, list[Any], T]  # a conversation: packets out, replies in
 
 TIME = pack(["TIME"])
-# Milliseconds kept from the time that replicas are given to confirm: for the answer's way, and because
-# the server looks ten times a second (its `hz`) whether a wait is over.
-WAIT_MARGIN = 150
+# What replicas are not given of the time there is: it is for the answer's way, and because the server
+# looks only ten times a second (its `hz`) whether a wait is over.
+WAIT_MARGIN, WAIT_MARGIN_MS = 0.25, 100
 _GLOB = str.maketrans({character: f"\\{character}" for character in "*?[]\\"})
 
 _log = logging.getLogger("moored")
@@ -65,8 +65,9 @@ class Dialogue:
         clocks = 1 if Read in map(type, step) else 0
         head, tail = TIME * clocks, b""
         if self._wait and any(map(changes, step)):
+            spared = max(WAIT_MARGIN_MS, timeout * 1000 * WAIT_MARGIN)
             # Redis takes 0 for ever.
-            tail = pack(["WAIT", self._wait, max(1, int(timeout * 1000) - WAIT_MARGIN)])
+            tail = pack(["WAIT", self._wait, max(1, int(timeout * 1000 - spared))])
         count = clocks + len(step) + bool(tail)
         said = yield head + b"".join(packets) + tail, count
         replies = said[clocks : clocks + len(step)]
