@@ -53,17 +53,17 @@ class Browser:
         """A POST."""
         return self.request("POST", path, headers)
 
-    def request(self, method: str, path: str, headers: dict[str, Any]) -> Answer:
+    def request(self, method: str, path: str, headers: dict[str, Any], body: str = "") -> Answer:
         """A request; OSError or HTTPException if there is no answer."""
         if self.cookie and "Cookie" not in headers:
             headers = {**headers, "Cookie": f"session={self.cookie}"}
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=TIMEOUT)
         try:
             began = time.monotonic()
-            connection.request(method, self.base + path, headers=headers)
+            connection.request(method, self.base + path, body or None, headers)
             response = connection.getresponse()
-            body = response.read()
-            answer = Answer(response.status, response.headers, body, time.monotonic() - began)
+            content = response.read()
+            answer = Answer(response.status, response.headers, content, time.monotonic() - began)
         finally:
             connection.close()
         for line in answer.cookies:
