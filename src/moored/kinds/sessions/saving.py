@@ -265,7 +265,7 @@ async def save(
     if not change:
         return Saved(after, dropped=record is not None)
     if record is None:
-        if session.subject is not None:
+        if session.owner is not None:  # also where only the identity was removed: the data is theirs
             raise GoneError("this session has expired while the request was running: sign in again.")
         return await create(after.user_fields(), settings)
     return await _save_late(session, change, record, settings, after)
