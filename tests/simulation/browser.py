@@ -15,6 +15,7 @@ from moored.kinds.sessions.subjects import signing_in, subject_key
 from moored.testing.simulate import World
 
 SETTINGS = SessionSettings()
+TEN_MINUTES = 600_000
 Edit = Callable[[dict[str, Any]], object]
 
 
@@ -164,7 +165,7 @@ def _law(world: World, key: str, before: Record | None, after: Record | None) ->
         assert after.version > before.version, "a version came again"
     kind, _, name = key.partition(":")
     if kind == "session":
-        _session_law(world, name, before, after)
+        _session_law(world, name, before, after, now)
     elif kind == "subject" and before is not None and after is not None:
         for gone in _listed(before) - _listed(after):
             session = alive(world, session_key(gone))
@@ -172,10 +173,13 @@ def _law(world: World, key: str, before: Record | None, after: Record | None) ->
             assert owner != name.encode(), "a living session was taken off its owner's list"
 
 
-def _session_law(world: World, selector: str, before: Record | None, after: Record | None) -> None:
+def _session_law(world: World, selector: str, before: Record | None, after: Record | None, now: int) -> None:
     if before is not None and before.dead:
         assert after is not None, "a tombstone is gone"
         assert after.dead, "an ended session came back"
+    if after is not None and after.dead:
+        assert after.expires is not None, "a tombstone without an end"
+        assert after.expires >= now + TEN_MINUTES, "a tombstone that is gone too early"
     if after is None or after.dead:
         return
     new = after.fields

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from tests.simulation import (  # noqa: F401 - each adds its scenes to the list
-    scenes_changes,
-    scenes_commands,
-    scenes_counter,
-    scenes_ending,
-    scenes_saving,
-    scenes_signing,
-)
+from importlib import import_module
+
 from tests.simulation.scene import SCENES
 
 __all__ = ["SCENES"]
+
+for part in ("counter", "commands", "saving", "changes", "signing", "ending"):
+    import_module(f"tests.simulation.scenes_{part}")

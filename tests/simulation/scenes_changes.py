@@ -254,6 +254,31 @@ def an_exclusive_handler_that_is_too_slow(world: World) -> Story:
 
 
 @scene
+def an_exclusive_visitor_beside_a_login(world: World) -> Story:
+    """An exclusive handler that a sign-in overtook neither sees nor changes what is the member's."""
+    cookie = visitor(world, page="")
+
+    async def handler() -> dict[str, Any]:
+        session = await world.call(load(cookie))
+        if session is None:
+            return {}
+        mine, token = await world.call(hold(session, 100))
+        await world.call(save(mine, changed(mine, setting(page="visitor's")), SETTINGS, token=token))
+        return values_of(mine)
+
+    async def signing() -> Credential | None:
+        saved = await sign_in(world, cookie, "ann", setting(role="member", page="ann's"))
+        return None if saved is None else saved.credential
+
+    out = yield {"handler": handler(), "login": signing()}
+    assert "role" not in (out["handler"].value or {}), "a visitor's handler was shown what is the member's"
+    if out["login"].acknowledged and out["login"].value is not None:
+        assert values(world, out["login"].value)["page"] == "ann's", (
+            "a visitor's handler wrote to the member's"
+        )
+
+
+@scene
 def a_session_held_for_too_long(world: World) -> Story:
     """Who waits for an exclusive handler until the deadline is told so, and nothing of theirs is kept."""
     cookie = visitor(world, page="", cart=[])

@@ -25,7 +25,17 @@ from moored.kinds.sessions.record import Credential, session_key
 from moored.kinds.sessions.saving import Saved, create, load
 from moored.kinds.sessions.settings import SessionSettings
 from moored.kinds.sessions.signing import login, logout
-from moored.kinds.sessions.subjects import Gate, end, end_any, everywhere, listed, signing_in, subject_key
+from moored.kinds.sessions.subjects import (
+    Gate,
+    Origin,
+    end,
+    end_any,
+    enlist,
+    everywhere,
+    listed,
+    signing_in,
+    subject_key,
+)
 from moored.testing.simulate import Story, World
 
 
@@ -183,6 +193,8 @@ async def _enter(cookie: Credential, gate: Gate) -> Saved:
 def listing_prunes_only_the_stale(world: World) -> Story:
     """Listing removes entries whose session is gone, and never one of a sign-in on its way."""
     gone, planted = member(world, "ann"), visitor(world)
+    world.run(_listed_only(planted))
+    world.jump(70_000)
     world.evict(session_key(gone.selector))
     world.faults = ("unanswered", "late", "crash")
     world.events = {"expiry": lambda: world.jump(70_000)}
@@ -200,6 +212,11 @@ def listing_prunes_only_the_stale(world: World) -> Story:
     record = world.run(read(subject_key("ann")))
     assert record is not None
     assert {name[2:] for name in record.fields if name[:2] == "s."} == names, "a stale entry was kept"
+
+
+async def _listed_only(cookie: Credential) -> None:
+    """What a sign-in leaves behind that died between its steps."""
+    await enlist(await signing_in("ann", SETTINGS), cookie.selector, Origin(), SETTINGS)
 
 
 @scene

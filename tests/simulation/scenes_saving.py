@@ -56,6 +56,7 @@ def different_fields_never_conflict(world: World) -> Story:
     assert not world.met[Patch, "match"], "different fields were in conflict"
     for name, one in out.items():
         assert not one.acknowledged or there.get(name) == 1, f"{name} was lost"
+        assert world.fired or world.steps[name] == 2, "one round trip to read, one to write"
 
 
 @scene
@@ -77,16 +78,18 @@ def the_late_item_stays(world: World) -> Story:
 @scene
 def changes_of_different_keys(world: World) -> Story:
     """Inside one field: keys and members of different requests are all there, also when one removes."""
-    cookie = visitor(world, cart={"apple": 1, "pear": 2}, tags={"old"})
+    cookie = visitor(world, cart={"apple": 1, "pear": 2}, tags={"old"}, todo=["p", "q", "r"])
 
     def first(there: dict[str, Any]) -> None:
         there["cart"]["plum"] = 3
         there["tags"].add("new")
+        there["todo"].remove("p")
 
     def second(there: dict[str, Any]) -> None:
         del there["cart"]["apple"]
         there["cart"]["pear"] = 5
         there["tags"].discard("old")
+        there["todo"].remove("q")
 
     out = yield {"first": edit(world, cookie, first), "second": edit(world, cookie, second)}
     there = values(world, cookie)
@@ -97,6 +100,9 @@ def changes_of_different_keys(world: World) -> Story:
         assert there["cart"].get("pear") == 5, "a changed key was lost"
         assert "apple" not in there["cart"], "a removed key came back"
         assert "old" not in there["tags"], "a removed member came back"
+    gone = {item for name, item in (("first", "p"), ("second", "q")) if out[name].acknowledged}
+    assert not gone & {*there["todo"]}, "an item that was removed came back"
+    assert "r" in there["todo"]
 
 
 @scene
@@ -166,15 +172,24 @@ def savers_of_one_process_queue(world: World) -> Story:
         assert session is not None
         await world.call(save(session, changed(session, appending("cart", item)), SETTINGS))
 
-    out = yield {
-        **{item: saver(number, item) for number, item in enumerate("abcd")},
-        "e": edit(world, cookie, appending("cart", "e")),
-    }
+    async def newcomer() -> set[str]:
+        session = await world.call(load(cookie))
+        assert session is not None
+        before = world.queueing(session.key)
+        await world.call(save(session, changed(session, appending("cart", "e")), SETTINGS))
+        return before
+
+    out = yield {**{item: saver(number, item) for number, item in enumerate("abcd")}, "e": newcomer()}
     cart = values(world, cookie)["cart"]
     for item, one in out.items():
         assert one.error is None or world.fired["woken"], f"a save failed: {one.error}"
         assert not one.acknowledged or cart.count(item) == 1, f"{item} was lost, or is there twice"
         assert world.steps[item] <= 8, f"{world.steps[item]} steps for one save"
+        assert world.steps[item] <= 2 + (item == "e") or item in world.queued(), (
+            "after two conflicts a save queues"
+        )
+    for item in out["e"].value or ():
+        assert item not in cart or "e" not in cart or cart.index(item) < cart.index("e"), f"e overtook {item}"
 
 
 @scene
@@ -299,3 +314,20 @@ def a_touch_revives_nothing(world: World) -> Story:
         assert proved(world, cookie) is None
     world.jump(3 * HOUR)
     assert proved(world, cookie) is None, "a session outlived its absolute deadline"
+
+
+@scene
+def too_large_a_session(world: World) -> Story:
+    """A save over a bound is refused and leaves no trace; one within it is not held up by it."""
+    settings = SessionSettings(largest=400, most=10)
+    cookie = visitor(world, cart=[])
+    out = yield {
+        "large": edit(world, cookie, setting(page="x" * 400), settings),
+        "many": edit(world, cookie, setting(**dict.fromkeys("abcdefghij", 1)), settings),
+        "small": edit(world, cookie, appending("cart", "y"), settings),
+    }
+    there = values(world, cookie)
+    for name in ("large", "many"):
+        assert not out[name].acknowledged or out[name].value is None, "a save over the bound was let through"
+    assert {*there} == {"cart"}, "a part of what is too large was stored"
+    assert not out["small"].acknowledged or there["cart"] == ["y"]

@@ -22,10 +22,11 @@ from tests.simulation.browser import (
 from tests.simulation.scene import scene
 
 from moored.commands import Sleep
-from moored.kinds.sessions.record import Credential
+from moored.kinds.sessions.record import Credential, from_cookie, session_key, to_cookie
 from moored.kinds.sessions.saving import LATE, Saved, load, save
 from moored.kinds.sessions.signing import forget_identity, login
 from moored.kinds.sessions.subjects import everywhere, listed, signing_in
+from moored.seal import KeyRing
 from moored.testing.simulate import Outcome, Story, World
 
 
@@ -63,7 +64,7 @@ def late_changes_of_a_visitor(world: World) -> Story:
     def late(there: dict[str, Any]) -> None:
         there["cart"].append("late")
         there.update(
-            csrf_token="attacker", nonce="attacker", roles=["evil"], theme="light", user_id="eve", lang="de"
+            csrf_token="attacker", nonce="attacker", roles=["evil"], theme="light", user_id="eve", user="eve"
         )
 
     async def signing() -> Credential | None:
@@ -83,7 +84,9 @@ def late_changes_of_a_visitor(world: World) -> Story:
     assert there["roles"] == ["ann"], "a late change was merged into what the sign-in wrote"
     assert there["user_id"] == "ann", "a late change said who is signed in"
     assert there["theme"] == "blue", "a late change wrote over a newer value"
-    if out["login"].value.selector == cookie.selector and out["late"].acknowledged and out["late"].value:
+    late_save = out["late"].value
+    if out["login"].value.selector == cookie.selector and late_save is not None:
+        assert not late_save.dropped or "user" not in there, "a late change said who is signed in"
         assert there["cart"] == ["late"], "a visitor's late item was lost"
 
 
@@ -202,6 +205,8 @@ def two_people_one_browser(world: World) -> Story:
             assert session is not None, f"{name}'s acknowledged sign-in is dead"
             assert session.subject == name, f"{name} was signed in as {session.subject}"
             assert values_of(session)["cart"] == ["x"]
+    for selector, (_, record) in world.run(listed("ann")).items():
+        assert record.fields["@owner"] == b"ann", f"ann was shown {selector}, which is somebody else's"
     world.run(everywhere("ann"))  # her list may name the browser's session, which is bob's
     signed = _signed(out["bob"])
     if signed is not None:
@@ -274,11 +279,10 @@ def nothing_of_u_reaches_v(world: World) -> Story:
         assert session is not None, "v's acknowledged sign-in is dead"
         assert session.subject == "v"
         assert not values_of(session), "u's data reached v"
+        assert proved(world, cookie) is None, "u's session lives on in a browser that v uses"
     world.run(everywhere("u"))
     for saved in signed:
         assert proved(world, saved.credential) is not None, "u's log-out-everywhere ended v's session"
-    left = proved(world, cookie)
-    assert left is None
 
 
 @scene
@@ -308,3 +312,48 @@ def taking_the_identity_away(world: World) -> Story:
         assert "y" in there["cart"], "an acknowledged append was lost"
     world.run(everywhere("ann"))
     assert proved(world, bare.credential) is None, "a session that was ann's outlives her log-out-everywhere"
+
+
+@scene
+def what_was_u_s_is_lost(world: World) -> Story:
+    """u's identity was removed, then the record is lost: what is made again of it never becomes v's."""
+    cookie = member(world, "u", secret="u's")
+    session = world.run(load(cookie))
+    assert session is not None
+    bare = world.run(forget_identity(session, {}, SETTINGS)).credential
+    assert bare is not None
+    world.events = {"eviction": lambda: world.evict(session.key)}
+
+    async def browser() -> Saved | None:
+        saved = await edit(world, bare, setting(page=1))
+        if saved is None:
+            return None
+        return await sign_in(world, saved.credential or bare, "v")
+
+    out = yield {"browser": browser()}
+    signed = _signed(out["browser"])
+    if signed is not None:
+        assert not values(world, signed.credential), "u's data reached v"
+
+
+@scene
+def a_forged_cookie(world: World) -> Story:
+    """Nothing but the cookie that was sent proves a session, no id is adopted, and no secret is stored."""
+    ring = KeyRing(["a secret of the application's own"])
+    cookie = visitor(world, a=1)
+    forged = to_cookie(cookie, KeyRing(["a secret that somebody else made up"]))
+    altered = to_cookie(cookie, ring).swapcase()
+    assert from_cookie(to_cookie(cookie, ring), ring) == cookie
+    assert from_cookie(forged, ring) is None, "a cookie that was not made with our keys was believed"
+    assert from_cookie(altered, ring) is None
+    world.faults = ("unanswered",)
+    out = yield {
+        "guesser": edit(world, Credential(cookie.selector, bytes(16)), setting(a=2)),
+        "inventor": edit(world, Credential("a" * 16, bytes(16)), setting(a=2)),
+        "owner": edit(world, cookie, setting(b=1)),
+    }
+    for name in ("guesser", "inventor"):
+        assert out[name].value is None, "a made-up cookie proved a session"
+    assert session_key("a" * 16) not in world.engine.records, "an id that the client made up was adopted"
+    for record in world.engine.records.values():
+        assert cookie.verifier not in record.fields.values(), "the secret itself is stored"

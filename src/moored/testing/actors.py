@@ -119,6 +119,7 @@ class Actor:
         "answers",
         "called",
         "ended",
+        "entered",
         "name",
         "outcome",
         "place",
@@ -136,7 +137,8 @@ class Actor:
         self.answers: list[Any] = []  # to the commands of ``send`` that were carried out
         self.wakes = 0  # when its pause or patience ends; 0 if it does not wait
         self.upon: MooredError | None = None  # what it is told then
-        self.place: Place | None = None  # where it queues
+        self.entered: Place | None = None  # where it queues or queued last
+        self.place: Place | None = None  # the same while its turn has not come
         self.called = False  # its turn has come
         self.ended = False
 

@@ -240,7 +240,7 @@ def _seeded(seed: int) -> random.Random:
 
 
 @contextmanager
-def _fixed_chance() -> Iterator[Fixed]:
+def _fixed_chance() -> Generator[Fixed]:
     """What is random elsewhere is the same in every play."""
     fixed = Fixed()
     replaced = (

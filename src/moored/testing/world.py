@@ -49,7 +49,7 @@ class Stage(NamedTuple):
     records: dict[str, Record]
     elapsed: int
     ahead: int
-    count: int
+    drawn: int
 
 
 class World:
@@ -127,6 +127,18 @@ class World:
         """Let the actors of those names be tasks of one process."""
         process = self._process()
         self._shared.update(dict.fromkeys(names, process))
+
+    def queued(self) -> set[str]:
+        """The actors that have entered a queue so far."""
+        return {actor.name for actor in self._actors if actor.entered is not None}
+
+    def queueing(self, key: str) -> set[str]:
+        """The actors that are in a queue for ``key`` now, the first of them included."""
+        found = set()
+        for actor in self._actors:
+            if not actor.ended and actor.entered in actor.process.queues.waiting.get(key, ()):
+                found.add(actor.name)
+        return found
 
     def jump(self, ms: int) -> None:
         """Let time pass, for everybody."""
@@ -367,7 +379,7 @@ class World:
         def call() -> None:
             actor.called = True
 
-        place = Place(actor.process.queues, request.key, call)
+        place = actor.entered = Place(actor.process.queues, request.key, call)
         self.met[Enter, "first" if actor.called else "queued"] += 1
         if actor.called:
             return place
