@@ -94,7 +94,7 @@ def _run(app: Flask, listener: socket.socket, workers: int, words: str) -> int:
         "worker_class": "gthread",
         "threads": THREADS,
         "keepalive": 0,  # each request goes to whichever worker is free, not to that of its connection
-        "loglevel": "warning",
+        "loglevel": "error",  # a warning says that Ctrl-C reached a worker before gunicorn asked it to end
         "graceful_timeout": 3,
         "control_socket_disable": True,
         "when_ready": lambda _server: print(words, flush=True),  # it listens, and signals end it cleanly
