@@ -87,7 +87,8 @@ async def _login(draft: Draft, subject: str, arrival: Arrival) -> Outcome:
         host.count("cross_site_logins")
         if host.cross_site == "refuse":
             raise LoginRefused(
-                "another site made the browser send this sign-in; allow it on routes meant for that."
+                "another site made the browser send this sign-in, which the setting for cross-site logins"
+                " refuses."
             )
         log.warning("A sign-in was caused by another site; see the setting for cross-site logins.")
     gate = draft.gate

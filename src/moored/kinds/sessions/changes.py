@@ -20,18 +20,18 @@ from moored.merge import MISSING, Missing
 
 async def take(session: Session, name: str, settings: SessionSettings) -> tuple[Session, Any]:
     """Remove a field and return its value; exactly one caller gets it, the others MISSING."""
-    found: bytes | None = None
+    found: Any = MISSING
 
     def edit(fields: Fields) -> Change:
         nonlocal found
-        found = fields.get("." + name)
+        found = decoded(fields.get("." + name))  # before the step: what cannot be read stays
         return {name: None}
 
     try:
         await write(session, edit, settings)
     except Superseded:
         return session, MISSING
-    return replace(session, fields=apply_change(session.fields, {name: None})), decoded(found)
+    return replace(session, fields=apply_change(session.fields, {name: None})), found
 
 
 async def add(
