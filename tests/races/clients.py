@@ -101,7 +101,5 @@ class Background:
 
     def result(self) -> Any:
         """The answer."""
-        try:
-            return self._future.result(TIMEOUT)
-        finally:
-            self._pool.shutdown()
+        self._pool.shutdown(wait=False)
+        return self._future.result(TIMEOUT)

@@ -84,6 +84,16 @@ def make_shop(gates: Gates, **config: Any) -> Flask:
         session().clear()
         return {}
 
+    @post("/again")
+    def again() -> dict[str, Any]:
+        session().login(session()["user_id"])
+        return {}
+
+    @post("/forget")
+    def forget() -> dict[str, Any]:
+        session().pop("user_id")
+        return {}
+
     @post("/everywhere")
     def everywhere() -> dict[str, Any]:
         session().logout_everywhere(keep_this="keep" in request.args)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from functools import partial
 
+import pytest
 from tests.races.clients import Background, at_once
 from tests.races.conftest import Shop
 
@@ -114,6 +115,39 @@ def test_a_late_append_of_a_visitor_is_merged_after_the_sign_in(shop: Shop, name
         assert (answer.status, answer.cookies) == (200, [])
     assert browser.get().json["subject"] == name
     assert sorted(browser.data["cart"]) == ["before", *(f"late{n}" for n in range(5))]
+
+
+def test_late_changes_of_a_visitor_do_not_touch_what_came_with_the_sign_in_or_after(
+    shop: Shop, name: str
+) -> None:
+    browser = shop.visitor()
+    browser.post("/set/theme/none")
+    sets = ["csrf_token/planted", "theme/late", "visited/late"]
+    lates = [Background(browser.twin().post, f"/set/{to}?gate={name}{n}") for n, to in enumerate(sets)]
+    for n in range(3):
+        shop.gates.wait_for(f"{name}{n}")
+    browser.post(f"/login/{name}")
+    browser.post("/set/theme/mine")
+    for n in range(3):
+        shop.gates.open(f"{name}{n}")
+    assert [(late.result().status, late.result().cookies) for late in lates] == [(200, [])] * 3
+    assert browser.data == {"visited": "late", "theme": "mine", "user_id": name}
+
+
+@pytest.mark.parametrize("change", ["/again", "/forget"])
+def test_late_changes_of_a_member_are_dropped_when_the_password_was_given_again_or_they_left(
+    shop: Shop, name: str, change: str
+) -> None:
+    browser = shop.member(name)
+    browser.post("/add/early")
+    tab = browser.twin()
+    late = Background(tab.post, f"/add/late?gate={name}")
+    shop.gates.wait_for(name)
+    assert len(browser.post(change).cookies) == 1
+    shop.gates.open(name)
+    assert (late.result().status, late.result().cookies) == (200, [])
+    assert browser.data["cart"] == ["early"]
+    assert tab.data == {}
 
 
 def test_a_request_that_arrives_with_the_old_cookie_gets_no_session(shop: Shop, name: str) -> None:
