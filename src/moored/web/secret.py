@@ -7,6 +7,7 @@ import os
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
+from tempfile import mkstemp
 
 from moored.errors import ConfigurationError
 from moored.run import Engine
@@ -32,22 +33,20 @@ def key_ring(secrets: Sequence[str | bytes], engine: Engine, how: str) -> KeyRin
             f"no secret is set, and {engine.name}: may be shared by several hosts, so none can be made up."
             f" Set {how}, or MOORED_SECRET in the environment; `moored init` makes one."
         )
-    log.warning("No secret is set: using a random one. Set %s, or MOORED_SECRET in the environment.", how)
-    return KeyRing([random_secret() if path is None else _kept(Path(f"{path}-secret"))])
+    if path is None:
+        log.warning("No secret is set: sessions end with this process. Set %s, or MOORED_SECRET.", how)
+        return KeyRing([random_secret()])
+    return KeyRing([_kept(Path(f"{path}-secret"), how)])
 
 
-def _kept(path: Path) -> str:
+def _kept(path: Path, how: str) -> str:
     """The secret in a file that only this user can read; made if it is not there."""
-    with suppress(FileExistsError, OSError):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        draft = path.with_name(f"{path.name}.{os.getpid()}")
-        file = os.open(draft, os.O_CREAT | os.O_WRONLY | os.O_TRUNC, 0o600)
-        with os.fdopen(file, "w") as out:
-            out.write(random_secret())
-        try:
-            os.link(draft, path)  # whoever is first wins, and nobody reads half a file
-        finally:
-            draft.unlink()
+    if not path.exists():
+        with suppress(OSError):  # somebody else made it meanwhile; or reading it says what is wrong
+            _make(path)
+            log.warning(
+                "No secret is set: a random one was made, in %s. Set %s, or MOORED_SECRET.", path, how
+            )
     try:
         secret = path.read_text("ascii").strip()
     except OSError as error:
@@ -63,3 +62,15 @@ def _kept(path: Path) -> str:
             " sign in again."
         )
     return secret
+
+
+def _make(path: Path) -> None:
+    """Put a new secret there, whole or not at all.  Raises FileExistsError if another is first."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    file, draft = mkstemp(dir=path.parent)  # for this user only
+    try:
+        with os.fdopen(file, "w") as out:
+            out.write(random_secret())
+        os.link(draft, path)
+    finally:
+        Path(draft).unlink()
