@@ -251,8 +251,12 @@ class WebSession(MutableMapping[str, Any]):
     def take(self, name: str, default: Any = None) -> Any:
         """Remove a value and return it: of all that ask at once, exactly one gets it."""
         draft = self._flushed(make=False)
-        if draft.session is None:
-            return default
+        if draft.session is None:  # nobody else knows what this request has written
+            if not draft.has(name):
+                return default
+            value = draft.get(name)
+            draft.remove(name)
+            return value
         draft.session, value = self._at_once(
             draft, name, changes.take(draft.session, name, self._host.settings)
         )
