@@ -1,0 +1,80 @@
+"""``Session(app)`` in the place of Flask-Session's, with its settings."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import flask
+import pytest
+import redis
+from flask.testing import FlaskClient
+from tests.frameworks.rig import cookies
+
+from moored.flask import Session
+from moored.flask.extension import mooring
+from moored.testing.servers import RedisServer
+
+
+def make_client(**config: Any) -> FlaskClient:
+    app = flask.Flask("drop-in")
+    app.config.update({"SECRET_KEY": "a secret of these tests", "TESTING": True, **config})
+    extension = Session()
+    extension.init_app(app)
+
+    @app.get("/add")
+    def add() -> list[str]:
+        cart: list[str] = flask.session.get("cart", [])
+        cart.append("book")
+        flask.session["cart"] = cart
+        return cart
+
+    return app.test_client()
+
+
+@pytest.fixture
+def lent(redis_server: RedisServer) -> Iterator[redis.Redis]:
+    with redis.Redis(port=redis_server.port, db=3) as client:
+        client.flushdb()
+        yield client
+
+
+def keys(client: redis.Redis) -> list[bytes]:
+    found: Any = client.keys("*")
+    return list(found)
+
+
+def test_a_lent_client_is_used_for_where_it_leads_and_left_alone(lent: redis.Redis) -> None:
+    retry = lent.connection_pool.connection_kwargs.get("retry")
+    client = make_client(SESSION_TYPE="redis", SESSION_REDIS=lent, SESSION_USE_SIGNER=True)
+    assert client.get("/add").json == ["book"]
+    assert client.get("/add").json == ["book", "book"]
+    assert [key.partition(b":")[0] for key in keys(lent)] == [b"session"]
+    assert lent.connection_pool.connection_kwargs.get("retry") is retry
+    assert lent.ping()
+    mooring(client.application).state.close()
+
+
+def test_the_prefix_is_flask_sessions(lent: redis.Redis) -> None:
+    client = make_client(SESSION_TYPE="redis", SESSION_REDIS=lent, SESSION_KEY_PREFIX="shop:")
+    client.get("/add")
+    assert [key.partition(b":")[0] for key in keys(lent)] == [b"shop"]
+    mooring(client.application).state.close()
+
+
+@pytest.mark.parametrize(
+    ("config", "lasts"),
+    [({}, True), ({"SESSION_PERMANENT": True}, True), ({"SESSION_PERMANENT": False}, False)],
+    ids=["by default", "permanent", "not"],
+)
+def test_sessions_are_permanent_unless_told_otherwise(config: dict[str, Any], lasts: bool) -> None:
+    client = make_client(MOORED_URL="memory:", **config)
+    (cookie,) = cookies(client.get("/add"))
+    assert ("Max-Age" in cookie) is lasts
+
+
+def test_moored_url_wins(lent: redis.Redis) -> None:
+    client = make_client(MOORED_URL="memory:", SESSION_TYPE="redis", SESSION_REDIS=lent)
+    assert client.get("/add").json == ["book"]
+    assert keys(lent) == []
+    assert mooring(client.application).state.url.scheme == "memory"
