@@ -7,6 +7,7 @@ import random
 import subprocess
 import sys
 import threading
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -23,15 +24,26 @@ ROOT = Path(__file__).parents[2]
 def race(url: str, *more: str) -> tuple[int, int]:
     """Four processes add a hundred each; how often they were sure, and unsure."""
     command = [sys.executable, "-m", "tests.faults.add_many", url, "100", *more]
-    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
     environment = os.environ | {"PYTHONPATH": str(ROOT)}
-    workers = [subprocess.Popen(command, cwd=ROOT, env=environment, **pipes) for _ in range(4)]  # type: ignore[call-overload]
-    for worker in workers:
-        worker.stdin.close()
-    said = [worker.stdout.read() for worker in workers]
-    for worker in workers:
-        worker.stdout.close()
-    assert [worker.wait(60) for worker in workers] == [0, 0, 0, 0]
+    with ExitStack() as stack:
+        workers = [
+            stack.enter_context(
+                subprocess.Popen(
+                    command,
+                    cwd=ROOT,
+                    env=environment,
+                    stdin=subprocess.PIPE,
+                    stdout=subprocess.PIPE,
+                    text=True,
+                )
+            )
+            for _ in range(4)
+        ]
+        for worker in workers:
+            assert worker.stdin
+            worker.stdin.close()
+        said = [worker.stdout.read() for worker in workers if worker.stdout]
+        assert [worker.wait(60) for worker in workers] == [0, 0, 0, 0]
     counts = [[int(word) for word in line.split()] for line in said]
     return sum(sure for sure, _ in counts), sum(unsure for _, unsure in counts)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from functools import partial
 from typing import Any
 
 import pytest
@@ -177,12 +178,16 @@ def test_over_the_maximum_the_oldest_ends(place: Place) -> None:
     }
 
 
+def page_at(cursor: str, state: Any) -> Any:
+    return state.sessions.selectors(cursor, 7)
+
+
 def test_scans_all_selectors(place: Place) -> None:
     made = {visitor(place, n=n).selector for n in range(25)}
     found: set[str] = set()
     cursor = ""
     while True:
-        page, cursor = place.do(lambda state, at=cursor: state.sessions.selectors(at, 7))
+        page, cursor = place.do(partial(page_at, cursor))
         found |= set(page)
         if not cursor:
             break
@@ -258,7 +263,7 @@ def test_limits_name_the_field_and_its_size(place: Place) -> None:
 
 
 def test_ten_thousand_fields(place: Place) -> None:
-    credential = visitor(place, **{f"f{n}": n for n in range(10_000)})
+    credential = visitor(place, SETTINGS, **{f"f{n}": n for n in range(10_000)})
     session = place.run(load(credential))
     assert len(session.names()) == 10_000
     place.run(save(session, packed(**{f"f{n}": -n for n in range(9_000)}), SETTINGS))
