@@ -5,7 +5,7 @@ from __future__ import annotations
 from flask import Flask
 from flask.sessions import SecureCookieSessionInterface
 from tests.docs.bad_input import Ground, row
-from tests.docs.site import SECRET, Site
+from tests.docs.site import SECRET, Site, told
 
 from moored.kinds.sessions.record import Credential, to_cookie
 from moored.seal import KeyRing
@@ -125,6 +125,23 @@ def _(ground: Ground) -> str:
     kept = site.cookie
     site.client.get("/out")
     return site.told(kept)
+
+
+def _cross_site(ground: Ground, setting: str) -> str:
+    site = Site(ground, MOORED_LOGIN_CROSS_SITE=setting)
+    headers = {"Sec-Fetch-Site": "cross-site", "Origin": "https://elsewhere.example"}
+    answer = site.client.post("/in", headers=headers)
+    return told(answer, log=ground.logged())
+
+
+@row("sign-in-cross-site")
+def _(ground: Ground) -> str:
+    return _cross_site(ground, "warn")
+
+
+@row("sign-in-cross-site-refused")
+def _(ground: Ground) -> str:
+    return _cross_site(ground, "refuse")
 
 
 @row("cookie-after-everywhere")

@@ -11,12 +11,15 @@ from msgspec import Struct
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
 
-_FENCE = re.compile(r"^```([\w-]*)[^\n]*\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+_FENCE = re.compile(r"^(?:```|<!-- )([\w-]+)[^\n]*\n(.*?)^(?:```|-->)$", re.MULTILINE | re.DOTALL)
 _COLUMN = re.compile(r"(?<!\\)\|")
 
 
 class Snippet(Struct, frozen=True):
-    """A fenced block: its language, its text, and the line of the page on which the text begins."""
+    """A fenced block: its language, its text, and the line of the page on which the text begins.
+
+    ``<!-- python`` to ``-->`` is one as well: what a snippet needs and readers need not see.
+    """
 
     language: str
     text: str

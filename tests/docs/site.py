@@ -30,7 +30,7 @@ class Site:
         Moored(app)
         app.add_url_rule("/", view_func=self._show)
         app.add_url_rule("/add", view_func=self._add)
-        app.add_url_rule("/in", view_func=self._sign_in)
+        app.add_url_rule("/in", view_func=self._sign_in, methods=["GET", "POST"])
         app.add_url_rule("/out", view_func=self._sign_out)
         app.add_url_rule("/view", view_func=self._answer)
         app.add_url_rule("/plain", view_func=lambda: "plain", endpoint="plain")

@@ -1,7 +1,8 @@
 """Every Python snippet of README and documentation runs, and answers what is written beside it.
 
 The snippets of a page are run in order, in one namespace and a folder of their own.  An
-expression followed by ``# -> 42`` must have that ``repr``.  Where a page speaks of port 6379,
+expression followed by ``# -> 42`` must have that ``repr``, one followed by ``# raises KeyError``
+must raise that.  Where a page speaks of port 6379,
 a Redis server of this test listens on another one, which is put in its place.
 """
 
@@ -11,12 +12,13 @@ import ast
 import asyncio
 import inspect
 import re
-from contextlib import ExitStack
+from collections.abc import Generator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.docs.pages import Snippet, pages, snippets
+from tests.docs.pages import ROOT, Snippet, pages, snippets
 
 from moored import State
 from moored.testing.servers import RedisServer
@@ -26,11 +28,10 @@ EXCERPTS = {"architecture.md"}
 
 PORT = "6379"
 RUN = [page for page in pages() if page.name not in EXCERPTS]
-_ANSWER = re.compile(r"#\s*->\s*(.*?)\s*$")
-_FLAGS = ast.PyCF_ALLOW_TOP_LEVEL_AWAIT
+_SAID = re.compile(r"#\s*(->|raises)\s+(.*?)\s*$")
 
 
-@pytest.mark.parametrize("page", RUN, ids=lambda page: page.name)
+@pytest.mark.parametrize("page", RUN, ids=lambda page: str(page.relative_to(ROOT)))
 def test_snippets_run(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
@@ -58,26 +59,48 @@ def test_what_is_not_run_is_there() -> None:
     assert {page.name for page in pages()} >= EXCERPTS
 
 
-def test_a_wrong_answer_is_found(tmp_path: Path) -> None:
-    with asyncio.Runner() as loop, pytest.raises(AssertionError, match="line 2"):
-        _run(Snippet("python", "n = 2\nn + 1  # -> 4\n", 1), tmp_path, PORT, {}, loop)
+@pytest.mark.parametrize("line", ["n + 1  # -> 4", "if n:\n    n + 1  # -> 4", "n + 1  # raises TypeError"])
+def test_a_wrong_answer_is_found(line: str, tmp_path: Path) -> None:
+    with asyncio.Runner() as loop, pytest.raises((AssertionError, pytest.fail.Exception)):
+        _run(Snippet("python", f"n = 2\n{line}\n", 1), tmp_path, PORT, {}, loop)
 
 
 def _run(snippet: Snippet, page: Path, port: str, namespace: dict[str, Any], loop: asyncio.Runner) -> None:
-    lines = snippet.text.splitlines()
     tree = ast.parse("\n" * (snippet.line - 1) + snippet.text.replace(PORT, port), str(page))
-    for statement in tree.body:
-        answer = _ANSWER.search(lines[(statement.end_lineno or 0) - snippet.line])
-        if isinstance(statement, ast.Expr) and answer:
-            code = compile(ast.Expression(statement.value), str(page), "eval", _FLAGS)
-            found = repr(_evaluated(code, namespace, loop))
-            assert found == answer[1], f"{page.name}, line {statement.lineno}: it is {found}"
-        else:
-            _evaluated(compile(ast.Module([statement], []), str(page), "exec", _FLAGS), namespace, loop)
+    _Checked(page, snippet).visit(tree)
+    namespace |= {"_is": _is, "_raises": _raises}
+    for statement in ast.fix_missing_locations(tree).body:
+        code: Any = compile(ast.Module([statement], []), str(page), "exec", ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
+        result = eval(code, namespace)
+        if code.co_flags & inspect.CO_COROUTINE:
+            loop.run(result)
 
 
-def _evaluated(code: Any, namespace: dict[str, Any], loop: asyncio.Runner) -> Any:
-    result = eval(code, namespace)
-    if code.co_flags & inspect.CO_COROUTINE:
-        return loop.run(result)
-    return result
+class _Checked(ast.NodeTransformer):
+    """Puts checks around the expressions beside which something is said."""
+
+    def __init__(self, page: Path, snippet: Snippet) -> None:
+        self._name, self._first = page.name, snippet.line
+        self._lines = snippet.text.splitlines()
+
+    def visit_Expr(self, node: ast.Expr) -> ast.AST:
+        said = _SAID.search(self._lines[(node.end_lineno or 0) - self._first])
+        if said is None:
+            return node
+        where = ast.Constant(f"{self._name}, line {node.lineno}")
+        if said[1] == "raises":
+            raises = ast.Call(ast.Name("_raises", ast.Load()), [ast.Constant(said[2])], [])
+            return ast.copy_location(ast.With([ast.withitem(raises)], [node]), node)
+        arguments = [node.value, ast.Constant(said[2]), where]
+        return ast.copy_location(ast.Expr(ast.Call(ast.Name("_is", ast.Load()), arguments, [])), node)
+
+
+def _is(found: object, said: str, where: str) -> None:
+    assert repr(found) == said, f"{where}: it is {found!r}"
+
+
+@contextmanager
+def _raises(name: str) -> Generator[None]:
+    with pytest.raises(Exception) as caught:  # noqa: PT011 - its class is looked at below
+        yield
+    assert caught.type.__name__ == name
