@@ -125,4 +125,4 @@ def _(ground: Ground) -> str:
 def _(ground: Ground) -> str:
     facts = _filled(ground, "--without-reserve")
     assert 503 in facts["signed out"]
-    return "as above, but sign-outs get 503 as well: the cookie stays, so that they can be tried again"
+    return "as above, but sign-outs get 503 as well; the cookie stays, for another try"

@@ -142,7 +142,7 @@ def _(ground: Ground) -> str:
         assert time.monotonic() < ends
         time.sleep(0.05)
     assert again.json == {}, "this process refuses the session meanwhile"
-    return answer + "; the cookie stays, so that it can be tried again; this process refuses it meanwhile"
+    return answer + "; the cookie stays, for another try; until then this process does not serve the session"
 
 
 def _refused(prepare: Callable[[RedisServer], object], *args: str) -> Callable[[Ground], str]:
