@@ -29,8 +29,6 @@ T = TypeVar("T")
 PREFIX = "moored:"
 CONNECTIONS = 50
 
-_abandoned: list[Any] = []  # event loops' connections of a parent process: closing them here would harm it
-
 
 def _positive(text: str) -> int:
     value = whole(text)
@@ -90,7 +88,10 @@ class RedisEngine:
         self._dialogue = Dialogue(connector.place, prefix, wait, clock)
         self._ask_policy = not evicting
         self.time = self._dialogue.time
-        self._start_again()
+        self._stack = Stack(connector.open, max_connections)
+        # Those of a parent process stay here when it forks: they are of no use, but closing them would
+        # meddle with the loop there.
+        self._stacks: dict[asyncio.AbstractEventLoop, AsyncStack] = {}
 
     @classmethod
     def from_url(cls, url: Url, clock: Callable[[], int] | None = None) -> RedisEngine:
@@ -114,10 +115,6 @@ class RedisEngine:
         return cls(
             Connector.from_client(client), prefix=prefix, wait=wait, evicting=evicting, max_connections=limit
         )
-
-    def _start_again(self) -> None:
-        self._stack = Stack(self._connector.open, self._limit)
-        self._stacks: dict[asyncio.AbstractEventLoop, AsyncStack] = {}
 
     # --- The engine's protocol ----------------------------------------------------------------
 
@@ -159,8 +156,8 @@ class RedisEngine:
         except StopIteration as done:
             nothing: T = done.value
             return nothing
-        if self._stack.pid != os.getpid():
-            self._start_again_in_child()
+        if self._stack.pid != os.getpid():  # forked: the parent's connections are closed here, but not there
+            self._stack = Stack(self._connector.open, self._limit)
         began, stack = monotonic(), self._stack
         connection = stack.take(began + timeout)
         try:
@@ -182,8 +179,6 @@ class RedisEngine:
         except StopIteration as done:
             nothing: T = done.value
             return nothing
-        if self._stack.pid != os.getpid():
-            self._start_again_in_child()
         began, loop = monotonic(), asyncio.get_running_loop()
         stack = self._stacks.get(loop) or await self._new_stack(loop)
         connection = await stack.take(began + timeout)
@@ -233,7 +228,3 @@ class RedisEngine:
     def _forget(self, stack: AsyncStack) -> None:
         for loop in [loop for loop, other in [*self._stacks.items()] if other is stack]:
             self._stacks.pop(loop, None)
-
-    def _start_again_in_child(self) -> None:
-        _abandoned.append(self._stacks)
-        self._start_again()

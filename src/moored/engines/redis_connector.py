@@ -166,7 +166,6 @@ class Connector:
             "protocol": 2,  # saves a round trip
             **{name: value for name, value in self._settings.items() if value is not None},
             **more,
-            "decode_responses": False,
             "retry": retry,
             "retry_on_timeout": False,
             "retry_on_error": [],
