@@ -1,0 +1,1 @@
+"""Moored beside its peers, measured in one run: `scripts/benchmark`."""
