@@ -215,6 +215,7 @@ def an_exclusive_handler(world: World) -> Story:
         assert there["cart"] == ["x"]
     record = alive(world, key)
     if record and not world.fired:
+        assert world.steps["a"] == 4, "a handler waited for its own lease"
         assert "@lease_token" not in record.fields, "the session was not given back"
 
 

@@ -23,7 +23,7 @@ from moored.errors import GoneError, LoginRefused
 from moored.kinds.sessions import Sessions
 from moored.kinds.sessions.record import Credential, session_key
 from moored.kinds.sessions.saving import Saved, create, load
-from moored.kinds.sessions.settings import SessionSettings
+from moored.kinds.sessions.settings import DAY, SessionSettings
 from moored.kinds.sessions.signing import login, logout
 from moored.kinds.sessions.subjects import (
     Gate,
@@ -57,7 +57,8 @@ def logout_is_final(world: World) -> Story:
         return done
 
     def check() -> None:
-        assert not ended or world.engine.records[key].dead, "the session came back"
+        record = world.engine.records.get(key)
+        assert not ended or (record and record.dead), "the session came back, or nothing tells that it ended"
 
     world.always = check
     out = yield {"save": edit(world, cookie, appending("cart", "a")), "leave": leave()}
@@ -269,13 +270,36 @@ def over_the_maximum(world: World) -> Story:
     old = member(world, "ann")
     world.jump(1_000)
     out = yield {name: sign_in(world, cookie, "ann", None, settings) for name, cookie in visitors.items()}
+    if any(one.acknowledged and one.value for one in out.values()):
+        assert proved(world, old) is None, "the oldest lives on"
     names = set(world.run(listed("ann")))
     assert sessions_of(world, "ann") <= names, "a living session is not on the list"
     assert len(names) <= 1, "more live than the maximum"
-    if any(one.acknowledged and one.value for one in out.values()):
-        assert proved(world, old) is None, "the oldest lives on"
     if all(one.acknowledged and one.value for one in out.values()):
         assert len(names) == 1
+
+
+@scene
+def the_oldest_ends_first(world: World) -> Story:
+    """Over the maximum it is the session signed in to first that ends; the other one is not touched."""
+    settings = SessionSettings(each=2)
+    oldest = member(world, "ann")
+    world.jump(1_000)
+    newer = member(world, "ann")
+    planted = visitor(world)
+    key = session_key(newer.selector)
+
+    def check() -> None:
+        assert not world.engine.records[key].dead, "the newer session was ended"
+
+    world.always = check
+    out = yield {
+        "login": sign_in(world, planted, "ann", None, settings),
+        "tab": edit(world, newer, setting(a=1)),
+        "reader": world.call(listed("ann")),
+    }
+    if out["login"].acknowledged and out["login"].value is not None:
+        assert proved(world, oldest) is None, "the oldest lives on"
 
 
 @scene
@@ -313,3 +337,23 @@ def a_list_that_is_lost(world: World) -> Story:
     if out["new"].acknowledged and out["new"].value is not None:
         assert proved(world, out["new"].value.credential) is not None
         assert sessions_of(world, "ann") == set(world.run(listed("ann")))
+
+
+@scene
+def a_list_outlives_its_sessions(world: World) -> Story:
+    """A session that is used for months is still on the list, and still ended with all others."""
+    cookie = member(world, "ann")
+    world.faults = ("unanswered", "late", "crash")
+
+    async def using() -> None:
+        for _ in range(3):
+            await Sleep(29 * DAY)
+            await edit(world, cookie, lambda there: None)
+
+    async def victim() -> None:
+        await Sleep(88 * DAY)
+        await world.call(everywhere("ann"))
+
+    out = yield {"tab": using(), "victim": victim()}
+    if out["victim"].acknowledged:
+        assert proved(world, cookie) is None, "a session survived because the list had expired"
