@@ -94,7 +94,9 @@ async def enlist(gate: Gate, selector: str, origin: Origin, settings: SessionSet
         others = {name: entry for name, entry in entries_of(record).items() if name != selector}
         over = max(0, len(others) + 1 - settings.each)
         surplus = sorted(others, key=lambda name: others[name].created)[:over]
-        entry = Entry(record.at, origin.device[:200], origin.address[:64])
+        # Later than every other, also within one millisecond: it tells which is the oldest.
+        created = max([record.at, *[other.created + 1 for other in others.values()]])
+        entry = Entry(created, origin.device[:200], origin.address[:64])
         done = await Patch(
             subject_key(gate.subject),
             {"s." + selector: _encode_entry(entry), **{"e." + name: b"" for name in surplus}},
