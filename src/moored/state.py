@@ -9,6 +9,7 @@ from moored.kinds.counter import Counter
 from moored.kinds.sessions import Sessions
 from moored.operation import Awaiting, Binding, Blocking, Mode
 from moored.policy import Observer
+from moored.run import Engine
 from moored.url import Url, default_url, parse
 
 
@@ -19,9 +20,12 @@ class _Kinds(Generic[Mode]):
     url: Url
 
     def _bind(self, url: str | None, mode: type[Mode], options: dict[str, object]) -> None:
-        engine, self.url = parse(url or default_url(), options)
-        deadline: float = self.url.options.get("deadline", 2.0)
-        self.binding = Binding(engine.from_url(self.url), mode, deadline=deadline)
+        engine, parsed = parse(url or default_url(), options)
+        self._bind_to(engine.from_url(parsed), parsed, mode)
+
+    def _bind_to(self, engine: Engine, url: Url, mode: type[Mode]) -> None:
+        self.url = url
+        self.binding = Binding(engine, mode, deadline=url.options.get("deadline", 2.0))
 
     def counter(self, name: str) -> Counter[Mode]:
         """The counter of that name."""
@@ -51,6 +55,13 @@ class State(_Kinds[Blocking]):
 
     def __init__(self, url: str | None = None, **options: Any) -> None:
         self._bind(url, Blocking, options)
+
+    @classmethod
+    def over(cls, engine: Engine, url: Url) -> Self:
+        """State on an engine that was made already; ``url`` tells people where it is."""
+        state = cls.__new__(cls)
+        state._bind_to(engine, url, Blocking)
+        return state
 
     def close(self) -> None:
         """Give back connections and files."""

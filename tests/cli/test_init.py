@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -137,8 +138,9 @@ def test_what_it_wrote_serves_the_app(folder: Path) -> None:
     (folder / "app.py").write_text(APP)
     add = members(run("init", "--json"))["add"]
     (folder / "app.py").write_text(f"{add[0]}\n{APP}{add[1]}\n")
+    line = 'set -a; . ./.env; set +a; exec "$0" -m flask moored config show --json'
     told = subprocess.run(
-        ["sh", "-c", "set -a; . ./.env; set +a; exec python -m flask moored config show --json"],
+        ["sh", "-c", line, sys.executable],
         cwd=folder,
         capture_output=True,
         text=True,

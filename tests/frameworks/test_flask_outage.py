@@ -90,13 +90,19 @@ def test_a_save_that_fails_answers_503_and_sends_nothing_of_the_page(outage: Out
     def buy() -> Any:
         session()["order"] = 1
         outage.begin()
-        return "thank you for your order", {"X-Order": "1", "Set-Cookie": "promise=kept"}
+        headers = {
+            "X-Order": "1",
+            "Set-Cookie": "promise=kept",
+            "Access-Control-Allow-Origin": "https://shop.example",
+        }
+        return "thank you for your order", headers
 
     answer = outage.rig.visit(buy)
     assert answer.status_code == 503
     assert answer.headers["Retry-After"]
     assert "thank you" not in answer.text
     assert "X-Order" not in answer.headers
+    assert answer.headers["Access-Control-Allow-Origin"] == "https://shop.example"
     assert cookies(answer) == []
     assert int(answer.headers["Content-Length"]) == len(answer.data)
     outage.end()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import logging
+import os
 from typing import Any
 
 from flask import Flask
@@ -10,11 +10,8 @@ from flask import Flask
 from moored.errors import ConfigurationError
 from moored.flask.config import read
 from moored.flask.extension import Moored
-from moored.operation import Binding, Blocking
 from moored.state import State
 from moored.url import parse
-
-log = logging.getLogger("moored")
 
 INSTEAD = {
     "sqlalchemy": "a SQLite file (MOORED_URL = 'sqlite:///sessions.db') or Redis",
@@ -33,8 +30,8 @@ class Session(Moored):
     its connection settings are used, its retries are not), ``SESSION_KEY_PREFIX`` and
     ``SESSION_PERMANENT``.  ``SESSION_USE_SIGNER``, ``SESSION_ID_LENGTH`` and
     ``SESSION_SERIALIZATION_FORMAT`` need nothing done: every cookie carries a keyed check.
-    ``MOORED_URL``, where given, wins.  Raises ConfigurationError for other types, naming
-    what to use.
+    ``MOORED_URL``, in the settings or the environment, wins.  Raises ConfigurationError for
+    other types, naming what to use.
     """
 
     def init_app(self, app: Flask) -> None:
@@ -42,7 +39,8 @@ class Session(Moored):
         found = read(app)
         permanent = bool(app.config.get("SESSION_PERMANENT", True))
         kind = str(app.config.get("SESSION_TYPE") or "").lower()
-        if found["MOORED_URL"] or self._url or kind in ("", "null"):
+        chosen = self._url or found["MOORED_URL"] or os.environ.get("MOORED_URL")
+        if chosen or kind in ("", "null"):
             super().init_app(app)
             app.session_interface.session_class.permanent_by_default = permanent  # type: ignore[attr-defined]
             return
@@ -58,8 +56,10 @@ def _redis_state(config: dict[str, Any]) -> State:
     client = config.get("SESSION_REDIS")
     if client is None:
         return State("redis://localhost:6379/0", prefix=prefix)
-    engine, url = parse("redis://", {"prefix": prefix})
-    state = State.__new__(State)
-    state.url = url
-    state.binding = Binding(engine.from_client(client, prefix=prefix), Blocking)
-    return state
+    there = client.connection_pool.connection_kwargs
+    if path := there.get("path"):
+        place = f"unix://{path}"
+    else:
+        place = f"redis://{there.get('host', 'localhost')}:{there.get('port', 6379)}/{there.get('db', 0)}"
+    engine, url = parse(place, {"prefix": prefix})
+    return State.over(engine.from_client(client, prefix=prefix), url)

@@ -161,14 +161,25 @@ def _vary(response: Response) -> None:
 
 
 def _fail(app: Flask, response: Response, error: MooredError) -> None:
-    """Make the response that of the error: nothing of the page that could not be saved is sent."""
+    """Make the response that of the error: nothing of the page that could not be saved is sent.
+
+    What tells the browser how to treat the whole site stays, or a script could not read the error.
+    """
     made = app.make_response(app.handle_user_exception(error))
-    response.status = made.status
+    site = [
+        (name, value)
+        for name, value in response.headers.items()
+        if name.lower().startswith("access-control-") or name.lower() == "strict-transport-security"
+    ]
     response.headers.clear()
-    response.headers.extend(made.headers)
+    response.headers.extend(site)
+    if (close := getattr(response.response, "close", None)) is not None:  # a file that would have been sent
+        close()
+    response.status = made.status
+    response.headers.update(made.headers)
     response.response = made.response
     response.headers["Content-Length"] = str(made.calculate_content_length() or 0)
-    _vary(response)
+    response.vary.add("Cookie")
 
 
 def error_response(error: MooredError) -> ResponseReturnValue:
