@@ -84,6 +84,8 @@ class Connector:
         pool: Any = client.connection_pool
         connector = cls(pool.connection_class, pool.connection_kwargs)
         connector._lender = pool  # a Sentinel's connections ask it for the primary
+        if service := getattr(pool, "service_name", None):
+            connector.place = f"Redis {service!r} of Sentinel"
         return connector
 
     _lender: Any = None
