@@ -60,7 +60,7 @@ class Run:
         self.began = time.monotonic()
 
     def go(self, jobs: int) -> None:
-        """Enumerate first, then fill up with random schedules, half evenly and half by size."""
+        """Enumerate first, then fill up with random schedules: a quarter evenly, the rest by size."""
         with multiprocessing.get_context("spawn").Pool(jobs) as pool:
             for done in pool.imap_unordered(carry_out, [Task(name, self.surprises) for name in self.names]):
                 self._note(done)
@@ -74,7 +74,7 @@ class Run:
         left = max(0, self.schedules - total)
         tasks = []
         for name, size in self.enumerated.items():
-            plays = -(-left // (2 * len(self.names))) + -(-left * size // (2 * max(1, total)))
+            plays = -(-left // (4 * len(self.names))) + -(-3 * left * size // (4 * max(1, total)))
             seeds = range(self.seed, self.seed + -(-plays // CHUNK))
             tasks += [Task(name, 0, min(CHUNK, plays - CHUNK * at), seed) for at, seed in enumerate(seeds)]
         return tasks

@@ -1,8 +1,8 @@
 """Seeded bugs: every guard of the semantics removed in turn.
 
 One file of ``seeded`` for each module of the package.  A mutant replaces ``old``, which
-must occur exactly once in its module, by ``new``; ``rule`` is what ``docs/semantics.md`` says
-and the mutant breaks; ``scenes`` are likely to notice.
+must occur exactly once in its module, by ``new``; ``rule`` is what was promised and the
+mutant breaks; ``scenes`` are likely to notice.
 """
 
 from __future__ import annotations

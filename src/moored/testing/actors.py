@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import random
+from contextlib import suppress
 from hashlib import blake2b
 from typing import Any, Final
 
-from moored.commands import Send
-from moored.errors import MooredError, OutcomeUnknown
+from moored.commands import Connect, Enter, Send, Sleep
+from moored.errors import ConflictError, MooredError, OutcomeUnknown
 from moored.policy import Policy
 from moored.run import Place, Program, Queues
 
@@ -89,10 +90,10 @@ class Fixed(random.Random):
 class Process:
     """What the actors of one process share: a policy, queues, and what is known of the server's clock."""
 
-    __slots__ = ("_ahead", "_clock", "policy", "queues")
+    __slots__ = ("_ahead", "clock", "policy", "queues")
 
     def __init__(self, clock: Clock, fixed: Fixed, deadline: float) -> None:
-        self._clock, self._ahead = clock, clock.ahead
+        self.clock, self._ahead = clock, clock.ahead
         self.queues = Queues()
         self.policy = Policy(
             self._engine_time,
@@ -106,10 +107,10 @@ class Process:
 
     def learn(self) -> None:
         """Every answer tells the server's clock."""
-        self._ahead = self._clock.ahead
+        self._ahead = self.clock.ahead
 
     def _engine_time(self) -> int:
-        return self._clock.elapsed + self._ahead
+        return self.clock.elapsed + self._ahead
 
 
 class Actor:
@@ -141,6 +142,63 @@ class Actor:
         self.place: Place | None = None  # the same while its turn has not come
         self.called = False  # its turn has come
         self.ended = False
+
+    def resume(self, value: Any, failed: bool = False) -> None:
+        """Go on until it waits for an answer, a time or a turn, or ends."""
+        self.wakes = 0
+        while True:
+            try:
+                request = self.program.throw(value) if failed else self.program.send(value)
+            except StopIteration as stop:
+                self.outcome.value, self.ended = stop.value, True
+                return
+            except MooredError as error:  # anything else is a defect, and fails the scene
+                self.outcome.error, self.ended = error, True
+                return
+            except Cancelled:
+                self.outcome.cancelled = self.ended = True
+                return
+            value, failed = None, False
+            if type(request) is Send:
+                self.send = request
+                return
+            if isinstance(request, Sleep):
+                self._wait(request.ms, None)
+                return
+            if isinstance(request, Enter):
+                if request.join and request.key not in self.process.queues.waiting:
+                    continue
+                value = self._enter(request)
+                if value is None:
+                    return
+            elif not isinstance(request, Connect):
+                raise TypeError(f"an actor calls programs with world.call(); it awaited {request!r}")
+
+    def crash(self) -> None:
+        """End as in the death of its process; nothing if it has ended."""
+        if self.ended:
+            return
+        self.outcome.crashed = self.ended = True
+        self.send, self.place, self.wakes = None, None, 0
+        with suppress(RuntimeError):  # what it would still await to clean up, a dead process does not
+            self.program.close()
+
+    def _enter(self, request: Enter) -> Place | None:
+        """A place whose turn has come; None where it has to wait."""
+        self.called = False
+
+        def call() -> None:
+            self.called = True
+
+        place = self.entered = Place(self.process.queues, request.key, call)
+        if self.called:
+            return place
+        self.place = place
+        self._wait((request.timeout or 0) * 1000, ConflictError("the turn did not come before the deadline"))
+        return None
+
+    def _wait(self, ms: float, upon: MooredError | None) -> None:
+        self.wakes, self.upon = self.process.clock.elapsed + int(ms * 1000) + 1, upon
 
 
 def _itself(program: Program[Any]) -> Program[Any]:

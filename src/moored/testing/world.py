@@ -11,13 +11,14 @@ from __future__ import annotations
 import random
 from collections import Counter
 from collections.abc import Callable, Coroutine, Mapping, Sequence
-from contextlib import suppress
 from functools import cached_property
 from typing import Any, Final, NamedTuple, TypeVar
 
-from moored.commands import Command, Connect, Enter, Op, Record, Refused, Send, Sleep
+from msgspec import Struct, structs
+
+from moored.commands import Command, Enter, Op, Record, Refused, Send, Sleep
 from moored.engines.memory import MemoryEngine
-from moored.errors import ConflictError, MooredError, OutcomeUnknown, Unavailable
+from moored.errors import OutcomeUnknown, Unavailable
 from moored.operation import Awaiting, Binding
 from moored.run import Place, Program
 from moored.testing.actors import Actor, Cancelled, Clock, Fixed, Outcome, Process
@@ -196,8 +197,7 @@ class World:
     def close(self) -> None:
         """Put an end to actors that a failure left where they were."""
         for actor in self._actors:
-            if not actor.ended:
-                self._crash(actor)
+            actor.crash()
 
     def _wake(self) -> list[Actor]:
         """Resume those whose turn, pause or patience is over; those who wait on."""
@@ -298,8 +298,8 @@ class World:
         actor.answers, actor.send = [], None
         if fault == CRASH:
             for other in self._actors:
-                if other.process is actor.process and not other.ended:
-                    self._crash(other)
+                if other.process is actor.process:
+                    other.crash()
         elif fault == CANCELLED:
             self._resume(actor, Cancelled(), True)
         elif fault == STALLED:
@@ -309,12 +309,6 @@ class World:
             self._resume(actor, Unavailable("the request was lost"), True)
         else:
             self._resume(actor, OutcomeUnknown("the answer was lost"), True)
-
-    def _crash(self, actor: Actor) -> None:
-        actor.outcome.crashed = actor.ended = True
-        actor.send, actor.place, actor.wakes = None, None, 0
-        with suppress(RuntimeError):  # what it would still await to clean up, a dead process does not
-            actor.program.close()
 
     def _deliver(self, which: int, never: bool = False) -> None:
         """A request that was on its way arrives, or never does."""
@@ -332,7 +326,7 @@ class World:
         after = records.get(key)
         self.met[type(command), answer.reason if type(answer) is Refused else type(answer).__name__] += 1
         if self._told is not None:
-            self._tell(name, f"{command} -> {answer}")
+            self._tell(name, f"{_shown(command)} -> {_shown(answer)}")
         self.steps[name] += 1
         if after is not before:
             for watcher in self.watchers:
@@ -342,52 +336,10 @@ class World:
     # --- Actors -----------------------------------------------------------------------------
 
     def _resume(self, actor: Actor, value: Any, failed: bool = False) -> None:
-        """Let the actor go on until it waits for an answer, a time or a turn, or ends."""
-        self._acting, program = actor.process, actor.program
-        actor.wakes = 0
-        while True:
-            try:
-                request = program.throw(value) if failed else program.send(value)
-            except StopIteration as stop:
-                actor.outcome.value, actor.ended = stop.value, True
-                return
-            except MooredError as error:  # anything else is a defect, and fails the scene
-                actor.outcome.error, actor.ended = error, True
-                return
-            except Cancelled:
-                actor.outcome.cancelled = actor.ended = True
-                return
-            value, failed = None, False
-            if type(request) is Send:
-                actor.send = request
-                return
-            if isinstance(request, Sleep):
-                actor.wakes, actor.upon = self.clock.elapsed + int(request.ms * 1000) + 1, None
-                return
-            if isinstance(request, Enter):
-                if request.join and request.key not in actor.process.queues.waiting:
-                    continue
-                value = self._queue(actor, request)
-                if value is None:
-                    return
-            elif not isinstance(request, Connect):
-                raise TypeError(f"an actor calls programs with world.call(); it awaited {request!r}")
-
-    def _queue(self, actor: Actor, request: Enter) -> Place | None:
-        actor.called = False
-
-        def call() -> None:
-            actor.called = True
-
-        place = actor.entered = Place(actor.process.queues, request.key, call)
-        self.met[Enter, "first" if actor.called else "queued"] += 1
-        if actor.called:
-            return place
-        actor.place = place
-        actor.wakes = self.clock.elapsed + int((request.timeout or 0) * 1_000_000) + 1
-        actor.upon = ConflictError("the turn did not come before the deadline")
-        self._tell(actor.name, f"queues for {request.key}")
-        return None
+        self._acting, before = actor.process, actor.entered
+        actor.resume(value, failed)
+        if actor.entered is not before:
+            self.met[Enter, "queued" if actor.place else "first"] += 1
 
     def _undisturbed(self, program: Program[T]) -> T:
         acting, self._acting = self._acting, self._bystander
@@ -415,6 +367,19 @@ class World:
         if self._told is not None:
             moment = self.clock.elapsed / 1000
             self._told.append(f"{len(self.taken) - 1:4}  {moment:10.1f} ms  {who:12} {what}")
+
+
+def _shown(value: object) -> str:
+    """A command or an answer without what is as usual."""
+    if not isinstance(value, Struct):
+        return repr(value)
+    usual = {field.name: field.default for field in structs.fields(value)}
+    parts = [
+        _shown(part) if name == "key" else f"{name}={_shown(part)}"
+        for name, part in structs.asdict(value).items()
+        if part != usual[name] and part != {} and name not in ("ops", "ttl", "within")
+    ]
+    return f"{type(value).__name__}({', '.join(parts)})"
 
 
 def _nothing() -> None:
