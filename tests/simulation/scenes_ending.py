@@ -159,7 +159,7 @@ def an_old_password(world: World) -> Story:
             await world.call(login(session, {}, gate, SETTINGS))
 
     async def victim() -> None:
-        await Sleep(0.5)
+        await world.call(read("password"))
         password[0] = "new"
         await world.call(everywhere("ann"))
 

@@ -16,7 +16,7 @@ from moored.commands import Patch, Put, Read, Record, Written
 from moored.testing.simulate import FAULTS, Failure, Scene, Story, World, explore, narrate, play, wander
 
 ROOT = Path(__file__).parents[2]
-RANDOM = 300  # random schedules of each scene
+RANDOM = 1_500  # random schedules of each scene
 LEAST = 5  # times that everything which can happen in a scene does
 
 # Answers that the commands of sessions and counters can get: those a run has not met were not tested.
