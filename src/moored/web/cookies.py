@@ -9,7 +9,8 @@ from moored.errors import ConfigurationError
 from moored.kinds.sessions.record import Credential, from_cookie
 from moored.seal import KeyRing
 
-MOST = 20  # cookies of our name that are looked at
+MOST = 20  # different cookies of our name that are looked at
+MOST_GENUINE = 4  # of them that the engine is asked about
 
 _NAME = re.compile(r"[!#$%&'*+.^_`|~\w-]+", re.ASCII)  # a token (RFC 9110, section 5.6.2)
 _DOMAIN = re.compile(r"\.?[\w-]+(\.[\w-]+)*")
@@ -54,18 +55,19 @@ def _is(value: object, what: re.Pattern[str]) -> bool:
 
 
 class TooManyCookiesError(ValueError):
-    """Several different cookies of our name are genuine: somebody may have planted one."""
+    """There are so many cookies of our name that somebody must have planted some."""
 
 
-def believed(values: Iterable[str], ring: KeyRing) -> Credential | None:
-    """The credential that the cookies of our name prove, if they agree.
+def genuine(values: Iterable[str], ring: KeyRing) -> list[Credential]:
+    """The different credentials in the cookies of our name; usually none or one.
 
-    Raises TooManyCookiesError where more than one is genuine ("cookie tossing").
+    Raises TooManyCookiesError for more cookies, or more genuine ones, than any browser has of
+    its own accord.
     """
-    proven: dict[str, Credential] = {}
-    for value in list(values)[:MOST]:
-        if value not in proven and (credential := from_cookie(value, ring)) is not None:
-            proven[value] = credential
-    if len(proven) > 1:
+    different = dict.fromkeys(values)
+    if len(different) > MOST:
         raise TooManyCookiesError
-    return next(iter(proven.values()), None)
+    found = [credential for value in different if (credential := from_cookie(value, ring)) is not None]
+    if len(found) > MOST_GENUINE:
+        raise TooManyCookiesError
+    return found

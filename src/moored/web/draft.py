@@ -88,8 +88,9 @@ class Draft:
 
     def clear(self) -> None:
         """Take everything away; a session that somebody is signed in to is to be ended."""
-        if self.session is not None and self.session.subject is not None:
-            self.cleared, self.login = True, None
+        self.login = None
+        if self.without or (self.session is not None and self.session.subject is not None):
+            self.cleared = True
         elif self.session is not None and not self.cleared:
             self.removed.update(self.session.names())
             self.wiped = True

@@ -8,9 +8,9 @@ from msgspec import Struct
 
 from moored.errors import LoginRefused, OutcomeUnknown, Unavailable
 from moored.kinds.sessions.record import Change, Credential, Session
-from moored.kinds.sessions.saving import Saved, create, save
+from moored.kinds.sessions.saving import Outdated, Saved, create, look, save
 from moored.kinds.sessions.signing import forget_identity, login, logout
-from moored.kinds.sessions.subjects import Origin, signing_in
+from moored.kinds.sessions.subjects import Origin, signing_in, subject_text
 from moored.web.draft import Draft
 from moored.web.host import log
 from moored.web.identity import FRESHNESS, NEITHER, Verdict, judge
@@ -45,6 +45,9 @@ async def finish(draft: Draft, arrival: Callable[[], Arrival]) -> Outcome:
     OutcomeUnknown, ConflictError, GoneError, TooLargeError, EncodingError, CorruptRecord.
     """
     if draft.without:
+        if draft.cleared and draft.cookie is not None and draft.damage is None:
+            draft.host.refuse(draft.cookie.selector)
+            raise Unavailable("the engine is away, so the sign-out could not be stored: try again.")
         return Outcome(delete=draft.damage is not None)
     verdict = _verdict(draft) if draft.login is None else Verdict(login=draft.login)
     if draft.left and verdict.login is None and not draft.values:
@@ -58,7 +61,7 @@ async def finish(draft: Draft, arrival: Callable[[], Arrival]) -> Outcome:
     if draft.session is None:
         return await _first(draft, change)
     if verdict.forget:
-        return _kept(draft, await forget_identity(draft.session, change, draft.host.settings))
+        return await _forget(draft, draft.session, change)
     resend = draft.resend or _is_due(draft, draft.session)
     if not change and not resend:
         return Outcome(send=draft.sent)
@@ -78,6 +81,9 @@ def _verdict(draft: Draft) -> Verdict:
     stored = None if draft.cleared or draft.wiped else draft.session
     before = {name: draft.stored(name) for name in watched if stored and stored.get(name) is not None}
     after = {name: draft.get(name) for name in watched if draft.has(name)}
+    for name in names:
+        if after.get(name) and subject_text(after[name]) is None:
+            log.warning("%r in a session is no user's id, so it is no sign-in: call session.login().", name)
     return judge(before, after, names, stored.subject if stored else None)
 
 
@@ -102,19 +108,40 @@ async def _login(draft: Draft, subject: str, arrival: Arrival) -> Outcome:
     )
 
 
+async def _forget(draft: Draft, session: Session, change: Change) -> Outcome:
+    try:
+        return _kept(draft, await forget_identity(session, change, draft.host.settings))
+    except (Unavailable, OutcomeUnknown):
+        draft.host.refuse(session.selector)
+        raise
+
+
 async def _logout(draft: Draft, change: Change) -> Outcome:
-    session, host = draft.session, draft.host
-    if session is not None:
-        try:
-            ended = await logout(session)
-        except (Unavailable, OutcomeUnknown):
-            host.refuse(session.selector)  # the cookie stays, so that it can be tried again
-            raise
-        if not ended:
-            host.count("late_changes_dropped")
-            return NOTHING
-        draft.session = None
+    host = draft.host
+    try:
+        ended = await _end(draft)
+    except (Unavailable, OutcomeUnknown):
+        if draft.cookie is not None:
+            host.refuse(draft.cookie.selector)  # the cookie stays, so that it can be tried again
+        raise
+    if not ended:
+        host.count("late_changes_dropped")
+        return NOTHING
+    draft.session = None
     return _kept(draft, await create(change, host.settings)) if change else Outcome(delete=True)
+
+
+async def _end(draft: Draft) -> bool:
+    """End what the browser's cookie proves; false if somebody has signed in there since.
+
+    Also a session that this process refuses because an earlier sign-out could not be stored.
+    """
+    session: Session | Outdated | None = draft.session
+    if session is None and draft.cookie is not None:
+        session = await look(draft.cookie)
+    if isinstance(session, Outdated):
+        return session.ended
+    return session is None or await logout(session)
 
 
 async def _first(draft: Draft, change: Change) -> Outcome:

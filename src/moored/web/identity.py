@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any
-from uuid import UUID
 
 from msgspec import Struct
+
+from moored.kinds.sessions.subjects import subject_text
 
 FRESHNESS = "_fresh"  # Flask-Login: true once the password was given in this session
 
@@ -21,15 +22,6 @@ class Verdict(Struct, frozen=True):
 NEITHER = Verdict()
 
 
-def subject_text(value: object) -> str | None:
-    """The canonical text of a user id, or None if this cannot be one."""
-    if isinstance(value, str) and value:
-        return str(value)
-    if isinstance(value, (int, UUID)) and not isinstance(value, bool):
-        return str(value)
-    return None
-
-
 def judge(
     before: Mapping[str, Any], after: Mapping[str, Any], names: tuple[str, ...], subject: str | None
 ) -> Verdict:
@@ -40,14 +32,12 @@ def judge(
     """
     was = {name: subject_text(before[name]) for name in names if name in before}
     now = {name: subject_text(after[name]) for name in names if name in after}
+    if subject is not None and subject in now.values():
+        # One field still says so: another one's value, such as a nickname, is no sign-in.
+        fresh = after.get(FRESHNESS) is True and before.get(FRESHNESS) is not True
+        return Verdict(login=subject) if fresh else NEITHER
     for name in names:
         who = now.get(name)
-        if who is not None and who != was.get(name) and who != subject:
+        if who is not None and who != was.get(name):
             return Verdict(login=who)
-    if subject is None:
-        return NEITHER
-    if subject in was.values() and subject not in now.values():
-        return Verdict(forget=True)
-    if subject in now.values() and after.get(FRESHNESS) is True and before.get(FRESHNESS) is not True:
-        return Verdict(login=subject)
-    return NEITHER
+    return Verdict(forget=True) if subject is not None and subject in was.values() else NEITHER

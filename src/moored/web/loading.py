@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from moored.errors import CorruptRecord, OutcomeUnknown, Unavailable
-from moored.kinds.sessions.record import Session
+from moored.kinds.sessions.record import Credential, Session
 from moored.kinds.sessions.saving import look
-from moored.web.cookies import TooManyCookiesError, believed
+from moored.web.cookies import TooManyCookiesError, genuine
 from moored.web.draft import Draft
 from moored.web.host import SessionHost, log
 
@@ -17,25 +17,38 @@ FAR_TOO_LARGE = 4  # times the limit; what concurrent requests add to a session 
 async def load(host: SessionHost, cookies: Iterable[str]) -> Draft:
     """The session that the cookies of our name prove; one round trip, or none without a good cookie.
 
+    Of several genuine cookies that one counts whose session lives; where more than one does,
+    somebody may have planted a session of theirs ("cookie tossing"), and none is used.
     Raises Unavailable, unless the host serves such requests without a session, and
     ConfigurationError where there is no secret.
     """
     try:
-        draft = Draft(host, believed(cookies, host.ring()))
+        credentials = genuine(cookies, host.ring())
     except TooManyCookiesError:
-        host.count("several_genuine_cookies")
-        log.warning("A request came with several genuine session cookies; none of them was used.")
-        return Draft(host)
-    if draft.cookie is None:
-        return draft
-    if host.refuses(draft.cookie.selector):
+        return _none_of_several(host)
+    drafts = [await _load_one(host, credential) for credential in credentials]
+    alive = [draft for draft in drafts if draft.session is not None]
+    if len(alive) > 1:
+        return _none_of_several(host)
+    return (alive or drafts or [Draft(host)])[0]
+
+
+def _none_of_several(host: SessionHost) -> Draft:
+    host.count("several_genuine_cookies")
+    log.warning("A request came with several good session cookies; none of them was used.")
+    return Draft(host)
+
+
+async def _load_one(host: SessionHost, credential: Credential) -> Draft:
+    draft = Draft(host, credential)
+    if host.refuses(credential.selector):
         draft.late = True
         return draft
     try:
-        found = await look(draft.cookie)
+        found = await look(credential)
     except CorruptRecord as error:
         host.count("corrupt_sessions")
-        log.error("The session %s was not used: %s", draft.cookie.selector, error)
+        log.error("The session %s was not used: %s", credential.selector, error)
         return draft
     except (Unavailable, OutcomeUnknown):
         if host.on_outage != "anonymous":

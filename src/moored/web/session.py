@@ -8,17 +8,26 @@ from datetime import UTC, datetime
 from typing import Any, Self
 from uuid import UUID
 
-from moored.errors import CorruptRecord, EncodingError, GoneError, MisuseError, MooredError
+from moored.errors import (
+    CorruptRecord,
+    EncodingError,
+    GoneError,
+    MisuseError,
+    MooredError,
+    OutcomeUnknown,
+    Unavailable,
+)
 from moored.kinds.sessions import changes, exclusive
 from moored.kinds.sessions.record import Session
 from moored.kinds.sessions.saving import create, save
-from moored.kinds.sessions.subjects import everywhere, signing_in
+from moored.kinds.sessions.signing import logout
+from moored.kinds.sessions.subjects import everywhere, signing_in, subject_of
 from moored.merge import MISSING
 from moored.run import Program
 from moored.web.draft import Draft
 from moored.web.finish import NOTHING, Arrival, Outcome, finish
 from moored.web.host import SessionHost
-from moored.web.identity import subject_text
+from moored.web.identity import FRESHNESS
 from moored.web.loading import load
 
 EXCLUSIVE_FOR = 30.0  # seconds after which a handler that never ended loses its exclusive use
@@ -95,7 +104,7 @@ class WebSession(MutableMapping[str, Any]):
             return self._carry(finish(draft, self._arrival))  # type: ignore[no-any-return]
         except BaseException:
             # The page that tells of it may use the session (show messages); nothing of it is kept.
-            self._closed, draft.without = False, True
+            self._closed, draft.without, draft.cleared = False, True, False
             raise
 
     # --- The mapping ----------------------------------------------------------------------------
@@ -217,7 +226,7 @@ class WebSession(MutableMapping[str, Any]):
         If they are logged out everywhere (for example, the password is changed) before this
         request ends, its ``login`` is then refused.
         """
-        self._open_draft.gate = self._carry(signing_in(_subject(subject), self._host.settings))
+        self._open_draft.gate = self._carry(signing_in(subject_of(subject), self._host.settings))
 
     def login(self, subject: str | int | UUID) -> None:
         """Sign somebody in; done when the request ends, together with its other changes.
@@ -227,7 +236,7 @@ class WebSession(MutableMapping[str, Any]):
         draft = self._open_draft
         if self._exclusive:
             raise MisuseError("login() cannot be called inside exclusive(): end that first.")
-        draft.login = _subject(subject)
+        draft.login = subject_of(subject)
 
     def logout(self) -> None:
         """Sign out and remove everything; no request in flight can bring the session back."""
@@ -241,10 +250,17 @@ class WebSession(MutableMapping[str, Any]):
         session = draft.session
         if session is None or session.owner is None or draft.cleared:
             raise MisuseError("logout_everywhere() needs somebody who is signed in.")
-        self._carry(everywhere(session.owner, session.selector if keep_this else None))
-        if not keep_this:
-            draft.session, draft.left = None, True
-            draft.forget()
+        if keep_this:
+            self._carry(everywhere(session.owner, session.selector))
+            return
+        try:
+            self._carry(everywhere(session.owner))
+            self._carry(logout(session, b"signed out everywhere"))  # also if it was on no list
+        except (Unavailable, OutcomeUnknown):
+            self._host.refuse(session.selector)
+            raise
+        draft.session, draft.login, draft.left = None, None, True
+        draft.forget()
 
     # --- Changes that are made at once --------------------------------------------------------------
 
@@ -304,7 +320,10 @@ class WebSession(MutableMapping[str, Any]):
         self._exclusive = True
         try:
             yield
-            draft.keep(self._carry(save(session, draft.change(), self._host.settings, token=token)))
+            change = draft.change()
+            if any(name in change for name in (*self._host.settings.identity, FRESHNESS)):
+                raise MisuseError("who is signed in cannot change inside exclusive(): end that first.")
+            draft.keep(self._carry(save(session, change, self._host.settings, token=token)))
         except BaseException:
             draft.forget()
             self._carry(exclusive.give_back(session, token))
@@ -313,6 +332,11 @@ class WebSession(MutableMapping[str, Any]):
             self._exclusive = False
 
     def _at_once(self, draft: Draft, name: str, program: Program[Any]) -> Any:
+        if name in self._host.settings.identity:
+            program.close()
+            raise MisuseError(
+                f"{name!r} says who is signed in: set or remove it, or call login() or logout()."
+            )
         draft.forget(name)
         try:
             return self._carry(program)
@@ -342,13 +366,6 @@ class WebSession(MutableMapping[str, Any]):
             draft.keep(self._carry(create(change, self._host.settings)))
         draft.changed = True
         return draft
-
-
-def _subject(value: object) -> str:
-    who = subject_text(value)
-    if who is None:
-        raise MisuseError("a user's id is text, a whole number or a UUID.")
-    return who
 
 
 def _instant(milliseconds: int) -> datetime:

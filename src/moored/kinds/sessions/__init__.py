@@ -10,16 +10,28 @@ made of single-key steps; what may happen between two of them is played through 
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from enum import Enum
+from typing import Final
+from uuid import UUID
 
 from msgspec import Struct
 
 from moored.commands import Read, Record, Scan
 from moored.kinds.sessions.record import integer, session_key, text
 from moored.kinds.sessions.settings import SessionSettings
-from moored.kinds.sessions.subjects import end, end_any, everywhere, listed
+from moored.kinds.sessions.subjects import end, end_any, everywhere, listed, subject_of
 from moored.operation import Handle, Mode, operation
 
-__all__ = ["EndedSession", "SessionInfo", "SessionSettings", "Sessions"]
+__all__ = ["ANYBODY", "EndedSession", "SessionInfo", "SessionSettings", "Sessions"]
+
+
+class Anybody(Enum):
+    """The type of ``ANYBODY``: whoever owns a session, for operators."""
+
+    ANYBODY = "anybody"
+
+
+ANYBODY: Final = Anybody.ANYBODY
 
 
 class SessionInfo(Struct, frozen=True):
@@ -50,11 +62,11 @@ class Sessions(Handle[Mode]):
     __slots__ = ()
 
     @operation
-    async def of(self, subject: str) -> list[SessionInfo]:
+    async def of(self, subject: str | int | UUID) -> list[SessionInfo]:
         """The live sessions of a subject, the one used last first."""
         found = [
             _info(selector, record, entry.device, entry.address)
-            for selector, (entry, record) in (await listed(subject)).items()
+            for selector, (entry, record) in (await listed(subject_of(subject))).items()
         ]
         return sorted(found, key=lambda info: info.last_seen, reverse=True)
 
@@ -79,21 +91,23 @@ class Sessions(Handle[Mode]):
         return [key.partition(":")[2] for key in page.keys], page.cursor
 
     @operation
-    async def revoke(self, selector: str, *, subject: str | None = None) -> bool:
+    async def revoke(self, selector: str, *, subject: str | int | UUID | Anybody = ANYBODY) -> bool:
         """End one session, with ``subject`` only if it is theirs; false if it was not alive.
+
+        Raises MisuseError for the subject None: nobody who is not signed in owns a session.
 
         After the acknowledgement no request in flight can bring it back.
         """
-        return await (end_any(selector) if subject is None else end(subject, selector))
+        return await (end_any(selector) if subject is ANYBODY else end(subject_of(subject), selector))
 
     @operation
-    async def revoke_subject(self, subject: str, *, keep: str | None = None) -> None:
+    async def revoke_subject(self, subject: str | int | UUID, *, keep: str | None = None) -> None:
         """Log the subject out everywhere, but for the session ``keep``.
 
         After the acknowledgement none of the others is alive, and every login that had begun
         before is refused or ended.
         """
-        await everywhere(subject, keep)
+        await everywhere(subject_of(subject), keep)
 
 
 def _info(selector: str, record: Record, device: str = "", address: str = "") -> SessionInfo:

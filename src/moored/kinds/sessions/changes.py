@@ -6,13 +6,14 @@ These decide on the field as it is at the moment of the write.
 
 from __future__ import annotations
 
+from math import isfinite
 from typing import Any
 
 from msgspec.structs import replace
 
 from moored.codec import encode
-from moored.errors import ConflictError, GoneError, OutOfBounds
-from moored.kinds.sessions.record import Change, Fields, Session, apply_change
+from moored.errors import ConflictError, GoneError, MisuseError, OutOfBounds
+from moored.kinds.sessions.record import Change, Fields, Session, apply_change, check_size
 from moored.kinds.sessions.saving import Edit, Superseded, decoded, write
 from moored.kinds.sessions.settings import SessionSettings
 from moored.merge import MISSING, Missing
@@ -43,6 +44,9 @@ async def add(
     settings: SessionSettings,
 ) -> tuple[Session, Any]:
     """Add to a number, within bounds whoever asks at once.  Raises OutOfBounds, GoneError."""
+    number: object = by  # callers may be untyped
+    if isinstance(number, bool) or not isinstance(number, (int, float)) or not isfinite(number):
+        raise MisuseError("what is added to a number in a session is a finite number.")
     total: Any = None
 
     def edit(fields: Fields) -> Change:
@@ -55,7 +59,7 @@ async def add(
                 f"the session's {name!r} is a {type(number).__name__}, not a number to add to."
             )
         total = number + by
-        if (low is not None and total < low) or (high is not None and total > high):
+        if (low is not None and not total >= low) or (high is not None and not total <= high):
             raise OutOfBounds(
                 f"adding {by} to the session's {name!r} would leave its bounds; it was not changed."
             )
@@ -88,8 +92,13 @@ async def append(
 
 
 async def _write_alive(session: Session, edit: Edit, settings: SessionSettings) -> Session:
+    def bounded(fields: Fields) -> Change:
+        change = edit(fields)
+        check_size(apply_change(fields, change), settings, fields)
+        return change
+
     try:
-        await write(session, edit, settings)
+        await write(session, bounded, settings)
     except Superseded:
         raise GoneError(
             "this session was ended, or somebody signed in to it, while the request was running."

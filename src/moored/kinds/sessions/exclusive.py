@@ -29,6 +29,7 @@ async def hold(session: Session, ttl: int) -> tuple[Session, int]:
         await pause_while_held()
     record = await Read(session.key)
     if record is None or record.dead or generation(record) != session.generation:
+        await give_back(session, grant.token)  # whoever is signed in there now must not wait for us
         raise GoneError("this session was ended, or somebody signed in to it, while the request was running.")
     return view(session.selector, record), grant.token
 

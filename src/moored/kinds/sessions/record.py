@@ -128,8 +128,8 @@ class Session(Struct, frozen=True):
         return {name[1:]: value for name, value in self.fields.items() if name[:1] == "."}
 
     def size(self) -> int:
-        """The bytes of all fields together."""
-        return sum(map(len, self.fields.values()))
+        """The bytes of all fields together, names included."""
+        return _bytes(self.fields)
 
     def instant(self, name: str) -> int:
         """The milliseconds in one of our fields; 0 if it is absent."""
@@ -201,8 +201,8 @@ def check_size(fields: Fields, settings: SessionSettings, before: Mapping[str, b
             f"the session has {count} fields, {settings.most} are allowed. Keep lists in one field, or raise"
             " the limit on fields."
         )
-    size = sum(map(len, fields.values()))
-    if size > settings.largest and size > sum(map(len, before.values())):
+    size = _bytes(fields)
+    if size > settings.largest and size > _bytes(before):
         name = max(
             (name for name in fields if name[:1] == "."), key=lambda name: len(fields[name]), default=".?"
         )
@@ -211,6 +211,10 @@ def check_size(fields: Fields, settings: SessionSettings, before: Mapping[str, b
             f" with {len(fields.get(name, b''))}. Store large data elsewhere and its key in the session, or"
             " raise the limit on size."
         )
+
+
+def _bytes(fields: Fields) -> int:
+    return sum(map(len, fields)) + sum(map(len, fields.values()))
 
 
 def _count(fields: Fields) -> int:

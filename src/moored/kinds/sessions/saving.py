@@ -75,9 +75,13 @@ class Superseded(Exception):
 
 
 class Outdated(Struct, frozen=True):
-    """A cookie that was good once; ``recently``, if the request was perhaps under way just then."""
+    """A cookie that was good once; ``recently``, if the request was perhaps under way just then.
+
+    ``ended``: its session is no more; else somebody has signed in to it, or out of it, since.
+    """
 
     recently: bool
+    ended: bool = False
 
 
 async def look(credential: Credential) -> Session | Outdated | None:
@@ -86,7 +90,7 @@ async def look(credential: Credential) -> Session | Outdated | None:
     if record is None:
         return None
     if record.dead:
-        return Outdated(record.at - record.version // 1000 < LATE)
+        return Outdated(record.at - record.version // 1000 < LATE, ended=True)
     session = view(credential.selector, record)
     if not proves(record, credential.verifier):
         return Outdated(record.at - session.instant("@changed") < LATE)

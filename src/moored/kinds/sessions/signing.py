@@ -84,6 +84,7 @@ async def forget_identity(session: Session, change: Change, settings: SessionSet
     verifier = new_verifier()
     ours = {"@verifier": digest(verifier), "@generation": b"%d" % (session.generation + 1)}
     fields = apply_change(session.fields, change)
+    check_size(fields, settings, session.fields)
     edit = merging(session.fields, change, settings, [])
     drop = ("@subject", "@login")
     try:

@@ -10,12 +10,14 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Iterable
+from contextlib import suppress
+from uuid import UUID
 
 import msgspec
 from msgspec import Struct
 
 from moored.commands import Bury, Patch, Put, Read, Record, Refused, Together, Written, record_key
-from moored.errors import CorruptRecord, LoginRefused
+from moored.errors import CorruptRecord, LoginRefused, MisuseError, OutcomeUnknown, Unavailable
 from moored.kinds.sessions.record import TOMBSTONE, integer, session_key, text
 from moored.kinds.sessions.settings import DAY, SessionSettings
 
@@ -47,6 +49,23 @@ class Gate(Struct, frozen=True):
 
 _decode_entry = msgspec.msgpack.Decoder(Entry).decode
 _encode_entry = msgspec.msgpack.Encoder().encode
+
+
+def subject_text(value: object) -> str | None:
+    """The canonical text of a user id, or None if this cannot be one."""
+    if isinstance(value, str) and value:
+        return str(value)
+    if isinstance(value, (int, UUID)) and not isinstance(value, bool):
+        return str(value)
+    return None
+
+
+def subject_of(value: object) -> str:
+    """The canonical text of a user id.  Raises MisuseError if this cannot be one."""
+    who = subject_text(value)
+    if who is None:
+        raise MisuseError("a user's id is text, a whole number or a UUID.")
+    return who
 
 
 def subject_key(subject: str) -> str:
@@ -103,7 +122,8 @@ async def enlist(gate: Gate, selector: str, origin: Origin, settings: SessionSet
             tuple(["s." + name for name in surplus]),
             {"@listed": 0},
             version=record.version,
-            ttl=_outlives(settings),
+            # Never sooner than before: others on the list may live by an earlier, longer setting.
+            ttl=max(_outlives(settings), (record.expires or 0) - record.at),
         )
         if isinstance(done, Written):
             break
@@ -112,8 +132,9 @@ async def enlist(gate: Gate, selector: str, origin: Origin, settings: SessionSet
 
 
 async def strike(subject: str, selector: str) -> None:
-    """Take an ended session off the list."""
-    await Patch(subject_key(subject), unset=("s." + selector,))
+    """Take an ended session off the list; if that cannot be done now, ``listed`` does it later."""
+    with suppress(Unavailable, OutcomeUnknown):
+        await Patch(subject_key(subject), unset=("s." + selector,))
 
 
 async def everywhere(subject: str, keep: str | None = None) -> None:
