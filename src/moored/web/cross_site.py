@@ -11,7 +11,8 @@ def is_cross_site(method: str, fetch_site: str | None, origin: str | None, host:
     """Did another site cause this unsafe request?
 
     By ``Sec-Fetch-Site`` (W3C Fetch Metadata) where the browser sends it, else by
-    ``Origin``; a request with neither is not from a browser that could tell.
+    ``Origin``; a request with neither is not from a browser that could tell.  An ``Origin``
+    that cannot be parsed is nobody's own.
     """
     if method in SAFE:
         return False
@@ -19,4 +20,7 @@ def is_cross_site(method: str, fetch_site: str | None, origin: str | None, host:
         return fetch_site == "cross-site"
     if not origin:
         return False
-    return urlsplit(origin).netloc.lower() != host.lower()
+    try:
+        return urlsplit(origin).netloc.lower() != host.lower()
+    except ValueError:
+        return True
