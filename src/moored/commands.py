@@ -18,6 +18,8 @@ from typing import Any, Generic, Protocol, TypeVar
 
 from msgspec import Struct, field
 
+from moored.errors import EncodingError
+
 R = TypeVar("R")
 
 # Fields of a leased record (see ``Acquire``).
@@ -30,8 +32,18 @@ def record_key(kind: str, name: str) -> str:
     """The key of a record: ``kind:name``, with the name's digest where it is long.
 
     A name that begins with ``~`` is digested as well, so that it never meets a digest.
+    Raises EncodingError for a name that is not Unicode text: engines keep keys as UTF-8.
     """
-    if (len(name) > KEY_BYTES // 4 and len(name.encode()) > KEY_BYTES) or name[:1] == "~":
+    try:
+        size = len(name) if name.isascii() else len(name.encode())
+    except UnicodeEncodeError:
+        size = None
+    if size is None:  # outside of the handler: its error holds the name
+        raise EncodingError(
+            f"the name of a {kind} is not Unicode text: it holds a lone surrogate, which UTF-8 cannot express."
+            " Where it was read from, decode it strictly, or give another name."
+        )
+    if size > KEY_BYTES or name[:1] == "~":
         return f"{kind}:~{blake2b(name.encode(), digest_size=20).hexdigest()}"
     return f"{kind}:{name}"
 
