@@ -40,6 +40,8 @@ def main() -> None:
     parser.add_argument("name", nargs="*", choices=[*ALL, []], help=f"one of {', '.join(ALL)}; default: all")
     parser.add_argument("--keep", action="store_true", help="write the results, the charts and the document")
     asked = parser.parse_args()
+    if asked.keep and asked.name:
+        parser.error("--keep keeps the results of a whole run: name no benchmarks")
     warnings.simplefilter("ignore", DeprecationWarning)
     logging.getLogger("moored").setLevel(logging.ERROR)
     started = monotonic()

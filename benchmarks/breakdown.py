@@ -21,8 +21,7 @@ from benchmarks.ground import Ground
 from benchmarks.measure import Figure
 from benchmarks.report import Cell, Result, Table
 from moored.commands import Op, Patch, Read
-from moored.kinds.sessions.record import session_key
-from moored.web.cookies import believed
+from moored.kinds.sessions.record import from_cookie, session_key
 
 TITLE = "Where the microseconds go"
 ROUNDS, TIMES, USERS = 25, 200, 200
@@ -73,7 +72,7 @@ class Parts:
         engine, ring = host.binding.engine, host.ring()
         engine.connect(2.0)
         value = client.cookie.partition("=")[2]
-        credential = believed([value], ring)
+        credential = from_cookie(value, ring)
         assert credential is not None
         key = session_key(credential.selector)
         fields = engine.execute((Read(key),), (NOTHING,), 2.0)[0].fields
@@ -86,7 +85,7 @@ class Parts:
             )
             engine.execute((command,), (Op(os.urandom(8).hex(), now, now + 2_000_000),), 2.0)
 
-        self.cookie = timed(lambda: believed([value], ring))[0]
+        self.cookie = timed(lambda: from_cookie(value, ring))[0]
         self.reading = timed(lambda: engine.execute((Read(key),), (NOTHING,), 2.0))[0]
         self.writing = timed(patch)[0]
 

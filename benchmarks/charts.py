@@ -36,7 +36,7 @@ def draw(results: Mapping[str, Result], folder: Path) -> None:
             part, _, whole = str(row[-1]).partition(" of ")
             share = 100 * int(part) / int(whole)
             kept.append((str(row[0]), Figure(share, share, share)))
-        title = "32 clients append to one cart at once: % of the items that are there afterwards"
+        title = "32 clients append to one cart at once (4 ×: in as many processes): % of the items kept"
         (folder / "contention.svg").write_text(bars({title: kept}))
 
 

@@ -175,8 +175,15 @@ def run(ground: Ground) -> Result:
         shared, own = sessions(app, ROUNDS), sessions(app, CLIENTS)
         one, many = in_processes(urls[name], shared, own)
         row, *_ = summary(app, one, many, shared)
-        rows.append([f"Moored, {name}, {PROCESSES} processes of {CLIENTS // PROCESSES} threads", *row])
-    columns = ["", "one session: p50 ms", "p99 ms", "own sessions: p50 ms", "p99 ms ", "p99 ratio"]
+        rows.append([f"Moored, {name}, {PROCESSES} × {CLIENTS // PROCESSES} threads", *row])
+    columns = [
+        f"{PROCESSES} ×: in as many processes",
+        "one session: p50 ms",
+        "p99 ms",
+        "own sessions: p50 ms",
+        "p99 ms ",
+        "p99 ratio",
+    ]
     columns += ["steps a save", "errors", "items kept"]
     table = Table(f"{CLIENTS} clients append to one cart, or each to a cart of their own", columns, rows)
     return Result([table, own_fields(ways, targets)], targets)
@@ -216,7 +223,7 @@ def judged(name: str, one: list[Run], ratio: float, kept: tuple[int, int]) -> li
             f"{CLIENTS} on one cart, {name}: p99 : own carts",
             ratio,
             at_most=5,
-            limited_by="the queue of the process",
+            limited_by="on one session saves follow each other, on several they overlap",
         ),
         Target(
             f"{CLIENTS} on one cart, {name}: steps a save",

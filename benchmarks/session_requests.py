@@ -13,8 +13,8 @@ from benchmarks.measure import Figure, interleaved
 from benchmarks.report import Cell, Result, Table, Target
 
 TITLE = "A session of 1 KB in a request"
-ROUNDS, TIMES = 60, 20
-USERS = 200  # who take turns, so that no session is written more often than a busy user's is
+ROUNDS, TIMES = 25, 100
+USERS = 500  # who take turns, so that no session is written more often than a busy user's is
 
 BARE = "bare Flask"
 COOKIE = "Flask's cookie"
