@@ -40,7 +40,7 @@ def record_key(kind: str, name: str) -> str:
         size = None
     if size is None:  # outside of the handler: its error holds the name
         raise EncodingError(
-            f"the name of a {kind} is not Unicode text: it holds a lone surrogate, which UTF-8 cannot express."
+            f"the name of a {kind} is not Unicode text: it holds a lone surrogate, which UTF-8 cannot hold."
             " Where it was read from, decode it strictly, or give another name."
         )
     if size > KEY_BYTES or name[:1] == "~":

@@ -28,7 +28,7 @@ def test_a_name_that_utf_8_cannot_hold_is_refused_and_not_shown(kind: str, name:
     with pytest.raises(EncodingError) as caught:
         record_key(kind, name)
     assert str(caught.value) == (
-        f"the name of a {kind} is not Unicode text: it holds a lone surrogate, which UTF-8 cannot express."
+        f"the name of a {kind} is not Unicode text: it holds a lone surrogate, which UTF-8 cannot hold."
         " Where it was read from, decode it strictly, or give another name. [MRD-024]"
     )
     assert caught.value.__context__ is None  # that would hold the name
