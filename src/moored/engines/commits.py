@@ -12,7 +12,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable
-from enum import Enum
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from moored.commands import Op, Step
@@ -24,25 +24,21 @@ if TYPE_CHECKING:
 
 LARGEST = 256  # tickets in one transaction
 GRACE = 0.05  # seconds by which a call may outlive its deadline for a commit that is under way
-
-
-class Standing(Enum):
-    """Where a ticket stands."""
-
-    WAITING = 1
-    LEADS = 2  # its caller is to carry out the next transaction
-    TAKEN = 3  # it is in a transaction, or was
+GLANCE = 0.05  # seconds after which who waits looks whether there still is somebody who leads
+WITHDRAWN = -1  # taken by nobody
 
 
 class Ticket:
     """A step that waits for its transaction; then it has ``answers`` or an ``error``."""
 
-    __slots__ = ("answers", "done", "ends", "error", "lead", "ops", "standing", "step")
+    __slots__ = ("answers", "batch", "done", "ends", "error", "lead", "ops", "present", "step", "taken")
 
     def __init__(self, step: Step, ops: tuple[Op, ...], timeout: float) -> None:
         self.step, self.ops, self.ends = step, ops, time.monotonic() + timeout
-        self.standing = Standing.WAITING
-        self.answers: list[Any] = []
+        self.taken = 0  # the number of the transaction that it is in, or was
+        self.present = threading.Lock()  # held while its caller is there to lead
+        self.batch: list[Ticket] = []  # those whom it is to wake, if it leads
+        self.answers: list[Any] | None = None  # given only once they are committed
         self.error: BaseException | None = None
         self.done: Callable[[], object] = _nobody_waits  # called when it has been carried out
         self.lead: Callable[[], object] = _nobody_waits  # called when it is to lead
@@ -51,6 +47,8 @@ class Ticket:
         """The answers, or the error raised."""
         if self.error is not None:
             raise self.error
+        if self.answers is None:
+            raise OutcomeUnknown("the transaction with this step broke off.")
         return self.answers
 
 
@@ -63,6 +61,11 @@ class Commits:
 
     ``carry_out`` is given the tickets of one transaction, by one thread at a time, and must
     give each its answers or an error.
+
+    A signal handler may raise between any two steps of the main thread.  So who leads is
+    told by one assignment, everything that hands on or wakes may be done twice, and a leader
+    holds its ``present`` by a ``with`` statement, which always lets go: whoever finds it free
+    knows that the lead was dropped, and takes it.
     """
 
     def __init__(self, carry_out: Callable[[list[Ticket]], None]) -> None:
@@ -71,9 +74,10 @@ class Commits:
 
     def start_again(self) -> None:
         """Forget everything, as a child process must after a fork."""
-        self._lock = threading.Lock()
+        self._lock = threading.Lock()  # over the three below
         self._waiting: deque[Ticket] = deque()
-        self._leading = False
+        self._leader: Ticket | None = None
+        self._number = 1  # of the transaction under way, or of the next one
         self._executor: ThreadPoolExecutor | None = None
 
     def close(self) -> None:
@@ -87,28 +91,35 @@ class Commits:
         ticket = Ticket(step, ops, timeout)
         called = threading.Lock()
         called.acquire()
-        ticket.done = ticket.lead = called.release
-        if not self._line_up(ticket):
-            self._wait(ticket, called, timeout)
-        if ticket.standing is Standing.LEADS:
-            ticket.done = _nobody_waits
-            self._lead()
+        ticket.done = ticket.lead = lambda: _ring(called)
+        with ticket.present:
+            try:
+                if self._line_up(ticket) or self._wait(ticket, called):
+                    self._lead(ticket)
+            except BaseException:
+                self._leave(ticket)
+                raise
         return ticket.result()
 
-    def _wait(self, ticket: Ticket, called: threading.Lock, timeout: float) -> None:
-        try:
-            if called.acquire(timeout=max(0.0, timeout)):
-                return
-            standing = self._withdraw(ticket)
-            if standing is Standing.WAITING:
-                raise too_busy()
-            if standing is Standing.TAKEN and not called.acquire(timeout=GRACE):
+    def _wait(self, ticket: Ticket, called: threading.Lock) -> bool:
+        """Until it was carried out, or is to lead (true)."""
+        while True:
+            left = ticket.ends - time.monotonic()
+            called.acquire(timeout=max(0.0, min(GLANCE, left)))
+            with self._lock:
+                if not ticket.taken:
+                    self._appoint(ticket)
+                    if self._leader is ticket:
+                        return True
+                    if left <= 0:
+                        self._waiting.remove(ticket)
+                        raise too_busy()
+                elif ticket.taken != self._number:
+                    return False
+            if left <= -GRACE:
                 raise _endless()
-        except BaseException:
-            if self._withdraw(ticket) is Standing.LEADS:  # whoever was given the lead must not drop it
-                ticket.done = _nobody_waits
-                self._lead()
-            raise
+            if left <= 0:
+                called.acquire(timeout=GRACE + left)
 
     async def asubmit(self, step: Step, ops: tuple[Op, ...], timeout: float) -> list[Any]:
         """The same on an event loop: a thread of ours leads, so that the loop never waits for the disk."""
@@ -117,17 +128,18 @@ class Commits:
         loop = asyncio.get_running_loop()
         done: asyncio.Future[None] = loop.create_future()
         ticket = Ticket(step, ops, timeout)
-        ticket.done, ticket.lead = lambda: _wake(loop, done), self._lead_elsewhere
-        if self._line_up(ticket):
-            self._lead_elsewhere()
+        ticket.present.acquire()  # the thread that leads for it is not one in which signals are handled
+        ticket.done, ticket.lead = lambda: _wake(loop, done), lambda: self._lead_elsewhere(ticket)
         try:
+            if self._line_up(ticket):
+                ticket.lead()
             async with asyncio.timeout(timeout + GRACE):
                 await done
         except TimeoutError:
-            if self._withdraw(ticket) is Standing.WAITING:
+            if self._withdraw(ticket):
                 raise too_busy() from None
             raise _endless() from None
-        except asyncio.CancelledError:
+        except BaseException:
             self._withdraw(ticket)
             raise
         return ticket.result()
@@ -136,52 +148,81 @@ class Commits:
         """Join the queue; true if the caller is to lead."""
         with self._lock:
             self._waiting.append(ticket)
-            if self._leading:
+            self._appoint(ticket)
+            return self._leader is ticket
+
+    def _appoint(self, ticket: Ticket | None) -> None:
+        """Let this one lead if nobody does; called with the lock held."""
+        leader = self._leader
+        if leader is None or not leader.present.locked():
+            if leader is not None:
+                self._number += 1  # what it had taken will not be carried out any further
+            self._leader = ticket
+
+    def _withdraw(self, ticket: Ticket) -> bool:
+        """Leave the queue, unless it is too late for that (false)."""
+        with self._lock:
+            if ticket.taken:
                 return False
-            self._leading = True
-            ticket.standing = Standing.LEADS
-            return True
+            ticket.taken = WITHDRAWN
+            self._waiting.remove(ticket)
+        self._hand_on(ticket)
+        return True
 
-    def _withdraw(self, ticket: Ticket) -> Standing:
-        """Leave the queue, unless it is too late for that; how the ticket stood."""
+    def _leave(self, ticket: Ticket) -> None:
+        """Leave the queue and the lead, for a caller that was interrupted."""
         with self._lock:
-            if ticket.standing is Standing.WAITING and ticket in self._waiting:
+            if ticket in self._waiting:
                 self._waiting.remove(ticket)
-            return ticket.standing
+        self._hand_on(ticket)
 
-    def _lead_elsewhere(self) -> None:
-        executor = self._executor
-        if executor is None:
-            from concurrent.futures import ThreadPoolExecutor
-
-            executor = self._executor = ThreadPoolExecutor(1, "moored-sqlite")
-        executor.submit(self._lead)
-
-    def _lead(self) -> None:
-        """Carry out what waits, wake those who waited, and hand the lead on."""
+    def _hand_on(self, ticket: Ticket) -> None:
+        """Let the first who waits lead, and wake all that this one has carried out."""
         with self._lock:
-            batch = [self._waiting.popleft() for _ in range(min(LARGEST, len(self._waiting)))]
-            for ticket in batch:
-                ticket.standing = Standing.TAKEN
+            if self._leader is ticket:
+                while self._waiting and self._waiting[0].taken:  # by one who was interrupted in doing so
+                    self._waiting.popleft()
+                self._number += 1
+                self._leader = self._waiting[0] if self._waiting else None
+            following = self._leader
+        if following is not None and not following.taken:
+            following.lead()
+        for each in ticket.batch:
+            each.done()
+        ticket.batch = []
+
+    def _lead_elsewhere(self, ticket: Ticket) -> None:
+        from concurrent.futures import ThreadPoolExecutor
+
+        for _ in range(2):
+            executor = self._executor
+            if executor is None:
+                executor = self._executor = ThreadPoolExecutor(1, "moored-sqlite")
+            try:
+                executor.submit(self._lead, ticket)
+                return
+            except RuntimeError:  # it was closed at this moment
+                if self._executor is executor:
+                    self._executor = None
+        self._lead(ticket)  # the interpreter is about to end: no thread can be begun any more
+
+    def _lead(self, leader: Ticket) -> None:
+        """Carry out what waits, wake those who waited, and hand the lead on."""
         try:
-            if batch:
-                self._carry_out(batch)
-        except BaseException as error:
-            for ticket in batch:
-                ticket.error = ticket.error or OutcomeUnknown(
-                    f"the commit broke off: {type(error).__name__}."
-                )
-            raise
-        finally:
             with self._lock:
-                following = self._waiting[0] if self._waiting else None
-                self._leading = following is not None
-                if following is not None:
-                    following.standing = Standing.LEADS
-            if following is not None:
-                following.lead()
-            for ticket in batch:
-                ticket.done()
+                if self._leader is not leader or leader.taken:
+                    return
+                if self._waiting[0] is not leader:  # it has taken a lead that was dropped
+                    self._waiting.remove(leader)
+                    self._waiting.appendleft(leader)
+                leader.batch = [self._waiting[n] for n in range(min(LARGEST, len(self._waiting)))]
+                for ticket in leader.batch:
+                    ticket.taken = self._number
+                    self._waiting.popleft()
+            self._carry_out(leader.batch)
+        finally:
+            if leader.taken:
+                self._hand_on(leader)
 
 
 def too_busy() -> Unavailable:
@@ -195,6 +236,11 @@ def too_busy() -> Unavailable:
 
 def _endless() -> OutcomeUnknown:
     return OutcomeUnknown("the transaction with this step did not end within the deadline.")
+
+
+def _ring(called: threading.Lock) -> None:
+    with suppress(RuntimeError):  # it was rung before
+        called.release()
 
 
 def _wake(loop: asyncio.AbstractEventLoop, done: asyncio.Future[None]) -> None:

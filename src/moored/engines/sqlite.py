@@ -19,13 +19,22 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, ClassVar
 
+from msgspec import MsgspecError
+
 from moored.commands import Bury, Command, Op, Page, Patch, Read, Record, Scan, Step
 from moored.engines.commits import Commits, Ticket, too_busy
 from moored.engines.memory import wall_clock
 from moored.engines.packing import pack, unpack
 from moored.engines.reserve import SIZE as RESERVE
 from moored.engines.reserve import Reserve
-from moored.errors import ConfigurationError, CorruptRecord, MooredError, OutcomeUnknown, Unavailable
+from moored.errors import (
+    ConfigurationError,
+    CorruptRecord,
+    EncodingError,
+    MooredError,
+    OutcomeUnknown,
+    Unavailable,
+)
 from moored.model import apply
 from moored.url import Url, one_of
 
@@ -63,6 +72,29 @@ READ_PATIENCE = 1.0  # seconds a reader waits while the log is being recovered
 SMALL = 64  # bytes that a step may write and still count as one that ends something: an epoch, a verifier
 FORK_PATIENCE = 5.0  # seconds for which a fork waits for what other threads have under way
 
+# What Python and SQLite say of names and values that cannot be stored.
+UNFIT = (
+    ValueError,
+    OverflowError,
+    sqlite3.DataError,
+    sqlite3.IntegrityError,
+    sqlite3.InterfaceError,
+    sqlite3.ProgrammingError,
+)
+# What is wrong with one ticket.  Anything else comes from a signal handler, and is for the caller
+# whose thread it interrupted: a time limit on one's request must not end up with somebody else.
+OWN = (
+    MooredError,
+    MsgspecError,
+    TypeError,
+    ArithmeticError,
+    AttributeError,
+    LookupError,
+    MemoryError,
+    RecursionError,
+    ValueError,
+)
+
 _abandoned: list[Any] = []  # connections of a parent process: closing them here would harm it
 
 
@@ -98,10 +130,12 @@ class SqliteEngine:
         return cls(path, synchronous=url.options.get("synchronous", "full"))
 
     def _start_again(self) -> None:
-        self._guard = threading.Lock()  # over the three below; held by a thread that forks
-        self._busy = 0  # steps under way
+        self._guard = threading.Lock()  # over the four below; held by a thread that forks
+        self._under_way: set[threading.Lock] = set()  # one for each step, held while it lasts
+        self._closings = 0  # a connection lent before the last of them is closed when it comes back
         self._readers: deque[sqlite3.Connection] = deque()  # those that nobody reads from just now
         self._writer: sqlite3.Connection | None = None
+        self._writing = threading.Lock()  # held while the writer is in use
         self._sweep_at = 0.0
 
     # SQLite keeps its locks in the memory of the process, where a child would inherit them
@@ -114,11 +148,11 @@ class SqliteEngine:
         cls._forking = list(cls._all)
         for engine in cls._forking:
             engine._guard.acquire()
-            while engine._busy and time.monotonic() < ends:
+            while engine._busy() and time.monotonic() < ends:
                 engine._guard.release()
                 time.sleep(BUSY_PAUSE[0])
                 engine._guard.acquire()
-            if not engine._busy:
+            if not engine._busy():
                 engine._close()
 
     @classmethod
@@ -158,15 +192,21 @@ class SqliteEngine:
         return self._look(step)
 
     def close(self) -> None:
-        """Close the connections of all threads."""
+        """Close all connections; one that a step is using just now is closed when the step ends."""
         self._commits.close()
         with self._guard:
             self._close()
 
+    def _busy(self) -> bool:
+        return any([step.locked() for step in self._under_way])
+
     def _close(self) -> None:
-        connections = [*self._readers, *([self._writer] if self._writer else [])]
+        self._closings += 1
+        connections = list(self._readers)
         self._readers.clear()
-        self._writer = None
+        if self._writer is not None and not self._writing.locked():
+            connections.append(self._writer)
+            self._writer = None
         for connection in connections:
             with suppress(sqlite3.Error):
                 connection.close()
@@ -178,22 +218,43 @@ class SqliteEngine:
     # --- Reading ----------------------------------------------------------------------------
 
     def _look(self, step: Step) -> list[Any]:
-        with self._guard:
-            self._busy += 1
-            db = self._readers.pop() if self._readers else None
-        try:
-            if db is None:
-                db = self._open(READ_PATIENCE)
-            return [self._one(db, command, None) for command in step]
-        except sqlite3.Error as error:
-            raise self._mapped(error) from error
-        finally:
-            with self._guard:
-                self._busy -= 1
-                if db is not None:
-                    self._readers.append(db)
+        db: sqlite3.Connection | None = None
+        closings = -1
+        under_way = threading.Lock()
+        with under_way:  # a with statement lets go of it whatever a signal handler raises, and when
+            try:
+                with self._guard:
+                    self._under_way.add(under_way)
+                    closings = self._closings
+                    db = self._readers.pop() if self._readers else None
+                if db is None:
+                    db = self._open(READ_PATIENCE)
+                return [self._one(db, command, None) for command in step]
+            except sqlite3.Error as error:
+                raise self._mapped(error) from error
+            finally:
+                with self._guard:
+                    self._under_way.discard(under_way)
+                    if db is not None and closings == self._closings:
+                        self._readers.append(db)
+                    elif db is not None:
+                        db.close()
 
     def _one(self, db: sqlite3.Connection, command: Command[Any], op: Op | None) -> Any:
+        try:
+            return self._ask(db, command, op)
+        except UnicodeEncodeError:
+            raise EncodingError(
+                "a key or a field name holds half of a surrogate pair, which is no character and cannot be"
+                " stored. Decode it with errors='replace', or refuse it."
+            ) from None
+        except UNFIT as error:
+            raise EncodingError(
+                f"a key, a field name or a value cannot be stored in SQLite ({type(error).__name__}): it is"
+                " too large, or of a type that SQLite does not know."
+            ) from None
+
+    def _ask(self, db: sqlite3.Connection, command: Command[Any], op: Op | None) -> Any:
         if isinstance(command, Scan):
             return self._scan(db, command)
         old = self._load(db, command.key)
@@ -221,13 +282,19 @@ class SqliteEngine:
 
     def _carry_out(self, batch: list[Ticket]) -> None:
         """One transaction for all; each alone if the disk is full, so that what shrinks gets through."""
-        with self._guard:
-            self._busy += 1
-        try:
-            self._carry_out_together(batch)
-        finally:
-            with self._guard:
-                self._busy -= 1
+        closings = -1
+        with self._writing:
+            try:
+                with self._guard:
+                    self._under_way.add(self._writing)
+                    closings = self._closings
+                self._carry_out_together(batch)
+            finally:
+                with self._guard:
+                    self._under_way.discard(self._writing)
+                    if closings != self._closings and self._writer is not None:
+                        self._writer.close()
+                        self._writer = None
 
     def _carry_out_together(self, batch: list[Ticket]) -> None:
         if self._reserve.spent():
@@ -240,7 +307,7 @@ class SqliteEngine:
         except MooredError as error:  # the file could not be opened
             self._fail(batch, error)
         except sqlite3.Error as error:
-            if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_FULL:
+            if _code(error) != sqlite3.SQLITE_FULL:
                 self._fail(batch, self._mapped(error))
                 return
             for ticket in batch:
@@ -261,51 +328,67 @@ class SqliteEngine:
 
     def _transaction(self, batch: list[Ticket]) -> None:
         ends = min([ticket.ends for ticket in batch])
-        db = self._begin(ends)
-        if db is None:
-            self._fail(batch, too_busy())
-            return
-        try:
-            for ticket in batch:
-                self._fill(db, ticket)
-            if time.monotonic() >= self._sweep_at:
-                self._sweep(db)
-            db.execute("COMMIT")
-        except BaseException as error:
-            for ticket in batch:
-                ticket.answers = []
-            with suppress(sqlite3.Error):
-                db.execute("ROLLBACK")
-            if not isinstance(error, sqlite3.Error):
-                self._fail(batch, Unavailable("the transaction was interrupted before it was committed."))
-            raise
-
-    def _fill(self, db: sqlite3.Connection, ticket: Ticket) -> None:
-        """Carry out one ticket; what is wrong with its records is its own affair, not the batch's."""
-        ticket.error = None
-        try:
-            ticket.answers = [
-                self._one(db, command, op) for command, op in zip(ticket.step, ticket.ops, strict=True)
-            ]
-        except (MooredError, TypeError) as error:
-            ticket.error = error
-
-    def _begin(self, ends: float) -> sqlite3.Connection | None:
-        """The writer in a transaction; None if another process kept it busy until ``ends``."""
         db = self._writer
         if db is None:
             db = self._writer = self._open(0.0)
             self._reserve.fill()
+        committing = False
+        try:
+            with db:  # rolls back before anything that a signal handler raises can come between
+                if not self._begin(db, ends):
+                    self._fail(batch, too_busy())
+                    return
+                answers = [self._fill(db, ticket) for ticket in batch]
+                if time.monotonic() >= self._sweep_at:
+                    self._sweep(db)
+                committing = True
+                self._commit(db, batch, answers)
+        except sqlite3.Error:
+            raise
+        except BaseException:
+            if not committing:
+                self._fail(
+                    batch, Unavailable("the transaction was interrupted; nothing was changed.", outage=False)
+                )
+            raise
+
+    @staticmethod
+    def _commit(db: sqlite3.Connection, batch: list[Ticket], answers: list[list[Any] | None]) -> None:
+        """Commit, and only then give out the answers."""
+        try:
+            db.execute("COMMIT")
+        except sqlite3.Error:
+            raise
+        except BaseException:  # a signal handler's, raised before the commit or after it
+            if not db.in_transaction:
+                _answer(batch, answers)
+            raise
+        _answer(batch, answers)
+
+    def _fill(self, db: sqlite3.Connection, ticket: Ticket) -> list[Any] | None:
+        """Carry out one ticket; what is wrong with its records is its own affair, not the batch's."""
+        ticket.error = None
+        try:
+            return [self._one(db, command, op) for command, op in zip(ticket.step, ticket.ops, strict=True)]
+        except OWN as error:
+            ticket.error = error
+            return None
+
+    @staticmethod
+    def _begin(db: sqlite3.Connection, ends: float) -> bool:
+        """Begin a transaction; false if another process kept the file busy until ``ends``."""
+        if db.in_transaction:  # of one that was interrupted
+            db.execute("ROLLBACK")
         while True:
             try:
                 db.execute("BEGIN IMMEDIATE")
-                return db
+                return True
             except sqlite3.OperationalError as error:
-                if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY:
+                if _code(error) != sqlite3.SQLITE_BUSY:
                     raise
             pause = random.uniform(*BUSY_PAUSE)
             if time.monotonic() + pause >= ends:
-                return None
+                return False
             time.sleep(pause)
 
     def _sweep(self, db: sqlite3.Connection) -> None:
@@ -353,8 +436,7 @@ class SqliteEngine:
         return db
 
     def _mapped(self, error: sqlite3.Error) -> MooredError:
-        code = getattr(error, "sqlite_errorcode", -1) & 0xFF
-        match code:
+        match _code(error):
             case sqlite3.SQLITE_BUSY | sqlite3.SQLITE_LOCKED:
                 return Unavailable(
                     f"{self.path.name} is busy: another process is writing to it.", outage=False
@@ -388,6 +470,17 @@ class SqliteEngine:
         )
 
 
+def _code(error: sqlite3.Error) -> int:
+    """SQLite's own code; -1 for what the module found wrong by itself."""
+    code: int = getattr(error, "sqlite_errorcode", -1)
+    return code if code < 0 else code & 0xFF
+
+
+def _answer(batch: list[Ticket], answers: list[list[Any] | None]) -> None:
+    for ticket, its in zip(batch, answers, strict=True):
+        ticket.answers = its
+
+
 def _frees(ticket: Ticket) -> bool:
     """Does the step end something, so that it may use up the reserve?"""
     return any(map(_ends_something, ticket.step))
@@ -407,7 +500,7 @@ def _while_busy(attempt: Callable[[], Any], patience: float = 5.0) -> None:
             attempt()
             return
         except sqlite3.OperationalError as error:
-            if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() > ends:
+            if _code(error) != sqlite3.SQLITE_BUSY or time.monotonic() > ends:
                 raise
         time.sleep(random.uniform(*BUSY_PAUSE))
 
