@@ -44,10 +44,11 @@ makes the later commit win.
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable, Mapping
+from collections.abc import Callable, Hashable, Iterable, Mapping
 from datetime import datetime, time
 from decimal import Decimal
 from enum import Enum
+from operator import eq
 from typing import Any, Final
 
 from msgspec import Struct
@@ -206,16 +207,16 @@ class _Merging:
         return merged
 
     def sequence(self, base: list[Any], mine: list[Any], theirs: list[Any], path: Path) -> list[Any]:
-        was, here, there = ([_identity(item) for item in side] for side in (base, mine, theirs))
-        if here[: len(was)] == was:
-            return theirs + mine[len(was) :]
-        if there[: len(was)] == was:
-            return mine + theirs[len(was) :]
-        for side, other, items in ((here, there, theirs), (there, here, mine)):
-            lacking = _lacking(side, was)
+        size = len(base)
+        if _begins(mine, base):
+            return theirs + mine[size:]
+        if _begins(theirs, base):
+            return mine + theirs[size:]
+        for side, other in ((mine, theirs), (theirs, mine)):
+            lacking = _lacking(side, base, _same)
             if lacking is not None:
-                dropped = _counterparts(lacking, was, other)
-                return [item for index, item in enumerate(items) if index not in dropped]
+                dropped = _counterparts(lacking, _identities(base), _identities(other))
+                return [item for index, item in enumerate(other) if index not in dropped]
         self.later(mine, theirs, path)
         return mine
 
@@ -245,6 +246,11 @@ class _Merging:
         return mine if above == (rule == "max") else theirs
 
 
+# Values of these types are equal only to values of the same type, and those are the same.
+_PLAIN: Final = frozenset({str, bytes, int, type(None)})
+_SIZED: Final = (dict, list, tuple, set, frozenset)
+
+
 def _each_once(items: list[Any]) -> list[Any]:
     found: dict[Hashable, Any] = {}
     for item in items:
@@ -259,11 +265,17 @@ def _set_members(base: Iterable[Any], mine: Iterable[Any], theirs: Iterable[Any]
     return added + [item for key, item in there.items() if union or key not in was or key in here]
 
 
-def _lacking(side: list[Hashable], base: list[Hashable]) -> list[int] | None:
+def _begins(side: list[Any], base: list[Any]) -> bool:
+    return len(side) >= len(base) and all(map(_same, side, base))
+
+
+def _lacking(side: list[Any], base: list[Any], same: Callable[[Any, Any], bool]) -> list[int] | None:
     """The positions of the base's members that the side lacks; None if that is not all it did."""
+    if len(side) > len(base):
+        return None
     lacking, found = [], 0
     for position, item in enumerate(base):
-        if found < len(side) and side[found] == item:
+        if found < len(side) and same(side[found], item):
             found += 1
         else:
             lacking.append(position)
@@ -280,7 +292,7 @@ def _counterparts(removed: list[int], base: list[Hashable], other: list[Hashable
     places: dict[Hashable, list[int]] = {}
     for index, item in enumerate(other):
         places.setdefault(item, []).append(index)
-    theirs = set(_lacking(other, base) or ())
+    theirs = set(_lacking(other, base, eq) or ())
     at: dict[int, int] = {}
     met: dict[Hashable, int] = {}
     for position, item in enumerate(base):
@@ -324,27 +336,87 @@ def _is_number(value: Any) -> bool:
 
 
 def _same(one: Any, other: Any) -> bool:
-    return _identity(one) == _identity(other)
+    """Whether the values are the same with their types, all the way down.
+
+    Stops at the first difference and builds nothing that grows with lists and mappings, so
+    that values of any size can be compared.
+    """
+    if one is other:
+        return True
+    kind = type(one)
+    if kind is not type(other):
+        return False
+    if kind in _PLAIN:
+        return bool(one == other)
+    if isinstance(one, _SIZED):
+        if len(one) != len(other):
+            return False
+        if not one:
+            return True
+    if isinstance(one, dict):
+        # The members are compared once, in whichever order: with more comparisons at each
+        # level there would be twice as many at every level below.
+        for key, there in zip(one, other, strict=True):
+            if not _same(key, there):
+                return _same_by_key(one, other)
+        one, other = one.values(), other.values()
+    elif isinstance(one, (set, frozenset)):
+        plain = _PLAIN.issuperset(map(type, one)) and _PLAIN.issuperset(map(type, other))
+        return bool(one == other) if plain else _identity(one) == _identity(other)
+    elif not isinstance(one, (list, tuple)):
+        return _leaf(one) == _leaf(other)
+    for here, there in zip(one, other, strict=True):
+        if here is not there and not _same(here, there):
+            return False
+    return True
 
 
-def _identity(value: Any) -> Hashable:
-    """Equal for values that are the same with their types, all the way down."""
+def _same_by_key(one: dict[Any, Any], other: dict[Any, Any]) -> bool:
+    """Whether mappings of one size have the same members, in whichever order."""
+    plain = _PLAIN.issuperset(map(type, one)) and _PLAIN.issuperset(map(type, other))
+    # The keys as the other has them: of keys that are equal the types may differ, or not (NaN).
+    keys = None if plain else {_identity(key): key for key in other}
+    for key, here in one.items():
+        there = other.get(key if keys is None else keys.get(_identity(key), MISSING), MISSING)
+        if there is MISSING or not _same(here, there):
+            return False
+    return True
+
+
+def _identities(items: list[Any]) -> list[Hashable]:
+    return [_identity(item) for item in items]
+
+
+def _identity(value: Any) -> Any:
+    """Equal for values that are the same with their types, all the way down.
+
+    It takes as much memory as the value: for members of containers that are merged.
+    """
     kind = type(value)
+    if kind in _PLAIN:
+        return value
+    if isinstance(value, _SIZED) and not value:
+        return kind
     if isinstance(value, dict):
         return kind, frozenset((_identity(key), _identity(member)) for key, member in value.items())
     if isinstance(value, (list, tuple)):
         return kind, tuple(map(_identity, value))
     if isinstance(value, (set, frozenset)):
         return kind, frozenset(map(_identity, value))
-    if isinstance(value, (float, Decimal, datetime, time)):
-        return kind, repr(value)  # == passes over digits, time zones and folds, and denies NaN
-    return kind, value
+    return kind, _leaf(value)
+
+
+def _leaf(value: Any) -> Any:
+    # == passes over digits, time zones and folds, and denies NaN
+    return repr(value) if isinstance(value, (float, Decimal, datetime, time)) else value
 
 
 def _copy(value: Any) -> Any:
     """The value with containers of its own."""
+    if type(value) in _PLAIN:
+        return value
     if isinstance(value, dict):
-        return {key: _copy(member) for key, member in value.items()}
+        return {key: _copy(member) for key, member in value.items()} if value else {}
     if isinstance(value, list):
         return list(map(_copy, value))
     if type(value) is tuple:

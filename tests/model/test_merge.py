@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import tracemalloc
 from collections import Counter
 from copy import deepcopy
 from datetime import UTC, datetime, time
@@ -15,7 +16,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from moored.errors import ConfigurationError, ConflictError
-from moored.merge import DEPTH, MEMBERS, MISSING, NO_RULES, RULES, Missing, Rules, _identity, merge
+from moored.merge import (
+    DEPTH,
+    MEMBERS,
+    MISSING,
+    NO_RULES,
+    RULES,
+    Missing,
+    Rules,
+    _identity,
+    _Merging,
+    _same,
+    merge,
+)
 
 NAN = float("nan")
 
@@ -390,17 +403,66 @@ def test_down_to_depth_32_is_merged_and_below_that_the_later_commit_wins() -> No
 
 
 def test_no_value_is_compared_again_at_each_level_above_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    compared: list[Any] = []
+    compared: list[set[Any]] = []
 
-    def counted(value: Any) -> Any:
-        compared.append(value)
-        return _identity(value)
+    def counted(one: Any, other: Any) -> bool:
+        if isinstance(one, int):
+            compared.append({one, other})
+        return _same(one, other)
 
-    monkeypatch.setattr("moored.merge._identity", counted)
+    monkeypatch.setattr("moored.merge._same", counted)
     base, mine, theirs = (nested(DEPTH - 1, {"a": number}) for number in range(3))
     assert merge(base, mine, theirs, path=("f",)) == mine
-    assert sorted(set(compared)) == [0, 1, 2]
-    assert len(compared) == 6  # mine and theirs with the base, and mine with theirs
+    assert compared == [{0, 1}, {0, 2}, {1, 2}]  # mine and theirs with the base, and mine with theirs
+
+
+def empties(count: int, last: Any) -> list[Any]:
+    return [{} for _ in range(count)] + [last]
+
+
+@pytest.mark.parametrize(
+    ("base", "mine", "theirs"),
+    [
+        pytest.param(empties(200_000, 0), empties(200_000, 1), empties(200_000, 2), id="wide"),
+        pytest.param([empties(200_000, 0)], [empties(200_000, 1)], [empties(200_000, 2)], id="in a member"),
+        pytest.param((empties(200_000, 0),), (empties(200_000, 1),), (empties(200_000, 2),), id="in a tuple"),
+    ],
+)
+def test_comparing_large_values_builds_nothing(base: Any, mine: Any, theirs: Any) -> None:
+    merging = _Merging(NO_RULES, [])
+    tracemalloc.start()
+    try:
+        assert merging.value(base, mine, theirs, ("f",)) is mine
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < 100_000
+
+
+def test_large_members_are_compared_a_few_times_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    compared = 0
+
+    def counted(one: Any, other: Any) -> bool:
+        nonlocal compared
+        compared += 1
+        return _same(one, other)
+
+    monkeypatch.setattr("moored.merge._same", counted)
+    base, mine, theirs = (empties(10_000, number) for number in range(3))
+    assert merge(base, mine, theirs) == mine
+    assert compared < 3 * 10_010
+
+
+def test_mappings_in_another_order_are_compared_once_at_each_level() -> None:
+    def turned(depth: int, leaf: Any, *, around: bool) -> Any:
+        value = leaf
+        for _ in range(depth):
+            value = {"k": value, "a": 1, "b": 2} if not around else {"k": value, "b": 2, "a": 1}
+        return value
+
+    # With two comparisons at each level this would not end.
+    assert _same(turned(100, 1, around=False), turned(100, 1, around=True))
+    assert not _same(turned(100, 1, around=False), turned(100, 2, around=True))
 
 
 def test_much_deeper_values_than_are_merged_do_no_harm() -> None:
@@ -653,6 +715,21 @@ def test_what_only_one_side_changed_is_taken_as_it_is(base: Any, changed: Any, r
     assert noted == []
     if isinstance(base, dict) and isinstance(changed, dict) and rules == NO_RULES:
         assert list(mine) == list(theirs) == list(changed)
+
+
+@given(st.data(), values)
+def test_values_are_the_same_where_their_identities_are(data: st.DataObject, one: Any) -> None:
+    other = data.draw(values | st.just(deepcopy(one)) | st.just(turned_around(one)))
+    assert _same(one, other) == (_identity(one) == _identity(other))
+
+
+def turned_around(value: Any) -> Any:
+    """With the keys of all mappings in the opposite order."""
+    if isinstance(value, dict):
+        return {key: turned_around(member) for key, member in reversed(value.items())}
+    if isinstance(value, list):
+        return [turned_around(member) for member in value]
+    return value
 
 
 @given(listless | st.just(MISSING), listless | st.just(MISSING))
