@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import threading
 import time
+import weakref
 from collections.abc import Callable
 from typing import Any, ClassVar
 
@@ -24,11 +26,20 @@ class MemoryEngine:
     traits: ClassVar[frozenset[str]] = frozenset({"server_clock", "scans"})
     options: ClassVar[dict[str, Callable[[str], Any]]] = {}
 
+    _all: ClassVar[weakref.WeakSet[MemoryEngine]] = weakref.WeakSet()
+
     def __init__(self, clock: Callable[[], int] = wall_clock) -> None:
         self.records: dict[str, Record] = {}
         self.time = clock
         self._lock = threading.Lock()
         self._writes = 0  # since expired records were last swept
+        self._all.add(self)
+
+    @classmethod
+    def after_fork(cls) -> None:
+        """Make new locks in a child process: nobody there lets go of what other threads held."""
+        for engine in cls._all:
+            engine._lock = threading.Lock()
 
     @classmethod
     def from_url(cls, url: Url) -> MemoryEngine:
@@ -90,3 +101,6 @@ class MemoryEngine:
         now, self._writes = self.time() // 1000, 0
         for key in [k for k, r in self.records.items() if r.expires is not None and r.expires <= now]:
             del self.records[key]
+
+
+os.register_at_fork(after_in_child=MemoryEngine.after_fork)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import logging
+import os
 import threading
 import time
+import weakref
 from collections import Counter
 from collections.abc import Callable
-from typing import Any
+from typing import Any, ClassVar
 
 from moored.kinds.sessions.settings import SessionSettings
 from moored.operation import Binding
@@ -27,6 +29,8 @@ class SessionHost:
     "allow", "warn" or "refuse" a sign-in that another site caused.
     """
 
+    _all: ClassVar[weakref.WeakSet[SessionHost]] = weakref.WeakSet()
+
     def __init__(
         self,
         binding: Binding[Any],
@@ -42,6 +46,13 @@ class SessionHost:
         self._counts: Counter[str] = Counter()
         self._counting = threading.Lock()
         self._refused: dict[str, float] = {}
+        self._all.add(self)
+
+    @classmethod
+    def after_fork(cls) -> None:
+        """Make new locks in a child process: nobody there lets go of what other threads held."""
+        for host in cls._all:
+            host._counting = threading.Lock()
 
     def count(self, what: str, times: int = 1) -> None:
         """Count something that an operator should hear of."""
@@ -63,3 +74,6 @@ class SessionHost:
     def refuses(self, selector: str) -> bool:
         """Was a sign-out of this session tried here that could not be stored?"""
         return bool(self._refused) and self._refused.get(selector, 0.0) > time.monotonic()
+
+
+os.register_at_fork(after_in_child=SessionHost.after_fork)
