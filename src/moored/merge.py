@@ -362,9 +362,9 @@ def _same(one: Any, other: Any) -> bool:
         one, other = one.values(), other.values()
     elif isinstance(one, (set, frozenset)):
         plain = _PLAIN.issuperset(map(type, one)) and _PLAIN.issuperset(map(type, other))
-        return bool(one == other) if plain else _identity(one) == _identity(other)
+        return bool(one == other if plain else _identity(one) == _identity(other))
     elif not isinstance(one, (list, tuple)):
-        return _leaf(one) == _leaf(other)
+        return bool(_leaf(one) == _leaf(other))
     for here, there in zip(one, other, strict=True):
         if here is not there and not _same(here, there):
             return False
