@@ -56,19 +56,21 @@ from msgspec.msgpack import Decoder, Encoder, Ext
 from moored.errors import CorruptRecord, EncodingError, TooLargeError
 
 DEEPEST: Final = 128  # nested containers: the most that ``encode`` allows and ``decode`` reads
+MOST: Final = 1_000_000  # members of all containers of a value together, shared ones each time
 
 
 def encode(value: object, *, path: str = "", depth: int = 32) -> bytes:
-    """The bytes of ``value``; ``path`` is what errors call it.
+    """The bytes of ``value``; ``path`` is the name that errors call it by.
 
     ``depth`` limits nested containers, up to ``DEEPEST``.  Raises EncodingError for what cannot
-    be stored, and TooLargeError for what is nested deeper, contains itself or is a longer int;
-    both say where in the value, and nothing of what it holds but keys.
+    be stored, and TooLargeError for what is nested deeper, contains itself, has more than
+    ``MOST`` members or is a longer int; both say where in the value, and nothing of what it
+    holds but keys.
     """
     room = min(depth, DEEPEST)
     fault: _FaultError | None = None
     try:
-        return _pack(value if _is_plain(value, room) else _marked(value, room, _AS_IS))
+        return _pack(value if _is_plain(value, room) else _marked(value, room, _Walk(_AS_IS)))
     except _FaultError as error:
         fault = error
     except RecursionError:
@@ -131,6 +133,8 @@ class _FaultError(Exception):
 
     def at(self, path: str) -> EncodingError | TooLargeError:
         steps = self.steps[::-1]
+        if path and not _is_name(path):
+            path = _shortened(path)  # it may be anybody's text, as keys are
         if len(steps) > _PATH_STEPS:
             steps[_PATH_STEPS // 2 : -_PATH_STEPS // 2] = ["…"]
         place = path + "".join(steps)
@@ -140,15 +144,21 @@ class _FaultError(Exception):
 
 
 def _step(key: object) -> str:
+    return f".{key}" if _is_name(key) else f"[{_shortened(key)}]"
+
+
+def _is_name(key: object) -> bool:
+    return isinstance(key, str) and len(key) <= _KEY_LENGTH and key.isidentifier()
+
+
+def _shortened(key: object) -> str:
     text = repr(key)
-    if isinstance(key, str) and key.isidentifier() and len(key) <= _KEY_LENGTH:
-        return f".{key}"
-    return f"[{text if len(text) <= _KEY_LENGTH else f'{text[: _KEY_LENGTH - 2]}…{text[-1]}'}]"
+    return text if len(text) <= _KEY_LENGTH else f"{text[: _KEY_LENGTH - 2]}…{text[-1]}"
 
 
 def _encode_wary(value: object, path: str, room: int) -> bytes:
     try:
-        return _pack(_marked(value, room, _AS_IS_WARY))
+        return _pack(_marked(value, room, _Walk(_AS_IS_WARY)))
     except _FaultError as error:
         fault = error
     except OverflowError:
@@ -163,6 +173,7 @@ def _is_plain(value: object, room: int) -> bool:
     itself more than once, whose levels grow without end.
     """
     level: list[Any] = [value]
+    left = MOST
     while not _AS_IS.issuperset(map(type, level)):
         if room <= 0 or len(level) > _WIDE:
             return False
@@ -173,18 +184,47 @@ def _is_plain(value: object, room: int) -> bool:
             if kind is dict:
                 if not _KEYS.issuperset(map(type, item)):
                     return False
-                members += item.values()
+                more = item.values()
             elif kind is list:
-                members += item
-            elif kind not in _AS_IS:
+                more = item
+            elif kind in _AS_IS:
+                continue
+            else:
                 return False
+            left -= len(more)
+            if left < 0:
+                return False
+            members += more
         level = members
     return True
 
 
-def _marked(value: Any, room: int, as_is: frozenset[type]) -> Any:
+class _Walk:
+    """One walk through a value: what it passes over, and how many members it may still meet.
+
+    A value that holds the same containers many times takes little memory, but may be an
+    endless walk (YAML's aliases make such: "a billion laughs").
+    """
+
+    __slots__ = ("as_is", "left")
+
+    def __init__(self, as_is: frozenset[type]) -> None:
+        self.as_is, self.left = as_is, MOST
+
+    def enter(self, members: int) -> None:
+        self.left -= members
+        if self.left < 0:
+            raise _FaultError(
+                f"more than {MOST:,} members, counting those of shared containers each time;"
+                " store it in parts",
+                TooLargeError,
+            )
+
+
+def _marked(value: Any, room: int, walk: _Walk) -> Any:
     """``value`` itself if the encoder stores it rightly, else a copy of which that is true."""
     kind = type(value)
+    as_is = walk.as_is
     if kind in as_is:
         return value
     if kind is dict:
@@ -196,17 +236,18 @@ def _marked(value: Any, room: int, as_is: frozenset[type]) -> Any:
     else:
         for base in kind.__mro__:
             if base in _MARKERS:
-                return _MARKERS[base](value, room, as_is)
+                return _MARKERS[base](value, room, walk)
         raise _FaultError(_refusal(kind))
     if room <= 0:
         raise _FaultError("nested deeper than the limit, or contains itself; make it flatter", TooLargeError)
+    walk.enter(len(value))
     if as_is.issuperset(map(type, members)):
         return value
     replaced: list[tuple[Any, Any]] = []
     for key, member in value.items() if kind is dict else enumerate(value):
         if type(member) not in as_is:
             try:
-                marked = _marked(member, room - 1, as_is)
+                marked = _marked(member, room - 1, walk)
             except _FaultError as fault:
                 fault.steps.append(_step(key))
                 raise
@@ -246,7 +287,7 @@ def _plain_str(value: str) -> str:
     return text
 
 
-def _mark_str(value: str, _room: int, _as_is: frozenset[type]) -> object:
+def _mark_str(value: str, _room: int, _walk: _Walk) -> object:
     text = _plain_str(value)
     markup = getattr(sys.modules.get("markupsafe"), "Markup", None)  # not loaded: nothing is Markup
     if markup is not None and isinstance(value, markup):
@@ -254,7 +295,7 @@ def _mark_str(value: str, _room: int, _as_is: frozenset[type]) -> object:
     return text
 
 
-def _mark_int(value: int, _room: int, _as_is: frozenset[type]) -> object:
+def _mark_int(value: int, _room: int, _walk: _Walk) -> object:
     number = int.__int__(value)
     if number in _INTS:
         return number
@@ -265,13 +306,13 @@ def _mark_int(value: int, _room: int, _as_is: frozenset[type]) -> object:
     return Ext(4, number.to_bytes(number.bit_length() // 8 + 1, "big", signed=True))
 
 
-def _mark_tuple(value: tuple[Any, ...], room: int, as_is: frozenset[type]) -> Ext:
-    return Ext(1, _pack(_marked([*tuple.__iter__(value)], room, as_is)))
+def _mark_tuple(value: tuple[Any, ...], room: int, walk: _Walk) -> Ext:
+    return Ext(1, _pack(_marked([*tuple.__iter__(value)], room, walk)))
 
 
-def _mark_set(code: int, members: Iterable[Any], room: int, as_is: frozenset[type]) -> Ext:
+def _mark_set(code: int, members: Iterable[Any], room: int, walk: _Walk) -> Ext:
     try:
-        marked = _marked([*members], room, as_is)
+        marked = _marked([*members], room, walk)
     except _FaultError as fault:
         if fault.steps:
             fault.steps[-1] = "{…}"  # members have no place
@@ -279,8 +320,8 @@ def _mark_set(code: int, members: Iterable[Any], room: int, as_is: frozenset[typ
     return Ext(code, _pack([msgspec.Raw(packed) for packed in sorted(map(_pack, marked))]))
 
 
-def _leaf(code: int, payload: Callable[[Any], bytes]) -> Callable[[Any, int, frozenset[type]], Ext]:
-    def mark(value: Any, _room: int, _as_is: frozenset[type]) -> Ext:
+def _leaf(code: int, payload: Callable[[Any], bytes]) -> Callable[[Any, int, _Walk], Ext]:
+    def mark(value: Any, _room: int, _walk: _Walk) -> Ext:
         try:
             return Ext(code, payload(value))
         except (_FaultError, RecursionError):
@@ -320,18 +361,18 @@ def _duration(value: timedelta) -> bytes:
     return _pack((value.days, value.seconds, value.microseconds))
 
 
-_MARKERS: Final[dict[type, Callable[[Any, int, frozenset[type]], Any]]] = {
+_MARKERS: Final[dict[type, Callable[[Any, int, _Walk], Any]]] = {
     str: _mark_str,
     int: _mark_int,
-    float: lambda value, _room, _as_is: float.__float__(value),
-    bytes: lambda value, _room, _as_is: bytes.__bytes__(value),
-    list: lambda value, room, as_is: _marked([*list.__iter__(value)], room, as_is),
-    dict: lambda value, room, as_is: _marked(dict(dict.items(value)), room, as_is),
+    float: lambda value, _room, _walk: float.__float__(value),
+    bytes: lambda value, _room, _walk: bytes.__bytes__(value),
+    list: lambda value, room, walk: _marked([*list.__iter__(value)], room, walk),
+    dict: lambda value, room, walk: _marked(dict(dict.items(value)), room, walk),
     # It keeps an order of its own.
-    OrderedDict: lambda value, room, as_is: _marked(dict(OrderedDict.items(value)), room, as_is),
+    OrderedDict: lambda value, room, walk: _marked(dict(OrderedDict.items(value)), room, walk),
     tuple: _mark_tuple,
-    set: lambda value, room, as_is: _mark_set(2, set.__iter__(value), room, as_is),
-    frozenset: lambda value, room, as_is: _mark_set(3, frozenset.__iter__(value), room, as_is),
+    set: lambda value, room, walk: _mark_set(2, set.__iter__(value), room, walk),
+    frozenset: lambda value, room, walk: _mark_set(3, frozenset.__iter__(value), room, walk),
     Decimal: _leaf(5, _decimal_text),
     UUID: _leaf(6, lambda value: value.bytes),
     datetime: _leaf(7, _moment_text),

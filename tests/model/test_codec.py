@@ -23,7 +23,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from markupsafe import Markup
 
-from moored.codec import DEEPEST, decode, encode
+from moored.codec import DEEPEST, MOST, decode, encode
 from moored.errors import CorruptRecord, EncodingError, MisuseError, TooLargeError
 
 PARIS = ZoneInfo("Europe/Paris")
@@ -522,6 +522,28 @@ def test_the_path_begins_with_what_the_caller_calls_the_value(safe: dict[str, An
     assert str(whole.value).endswith("[MRD-024]")
 
 
+@pytest.mark.parametrize(
+    ("name", "shown"),
+    [
+        ("cart", "cart"),
+        ("größe", "größe"),
+        ("c" * 40, "c" * 40),
+        ("my cart", "'my cart'"),
+        ("7", "'7'"),
+        ("a\nWARNING all is well", "'a\\nWARNING all is well'"),
+        ("a\x1b[2J\u2028", "'a\\x1b[2J\\u2028'"),
+        ("c" * 41, f"'{'c' * 37}…'"),
+    ],
+)
+def test_the_name_of_the_value_cannot_write_into_a_log(name: str, shown: str) -> None:
+    with pytest.raises(EncodingError) as whole:
+        encode(1j, path=name)
+    assert str(whole.value).startswith(f"{shown}: a value of type complex")
+    with pytest.raises(EncodingError) as member:
+        encode({"a": [1j]}, path=name)
+    assert str(member.value).startswith(f"{shown}.a[0]: a value of type complex")
+
+
 def test_no_message_holds_the_value() -> None:
     for value in (SECRET + "\ud800", Item(), Decimal("NaN123456789"), datetime(2024, 1, 1, tzinfo=Broken())):
         for wrapped in (value, [value], {"k": (value,)}):
@@ -560,6 +582,44 @@ def test_a_value_that_contains_itself_twice_is_found_out_in_little_memory() -> N
     finally:
         tracemalloc.stop()
     assert peak < 2_000_000
+
+
+@pytest.mark.parametrize(
+    "wrap", [lambda v: [v, v], lambda v: {"a": v, "b": v}, lambda v: (v, v)], ids=["list", "dict", "tuple"]
+)
+@pytest.mark.parametrize("leaf", ["x", 2**70, 1j], ids=["plain", "marked", "refused"])
+def test_a_value_that_holds_the_same_containers_again_and_again_has_an_end(
+    wrap: Callable[[Any], Any], leaf: Any
+) -> None:
+    value: Any = leaf
+    for _ in range(30):  # 2**30 leaves
+        value = wrap(value)
+    with pytest.raises(EncodingError if leaf == 1j else TooLargeError, match=r"^cart") as caught:
+        encode(value, path="cart")
+    if leaf != 1j:
+        assert "more than 1,000,000 members, counting those of shared containers each time" in str(
+            caught.value
+        )
+
+
+def test_a_long_list_that_is_held_many_times_is_found_out_in_little_memory() -> None:
+    shared = ["x"] * 20_000
+    value = [shared] * 5_000
+    tracemalloc.start()
+    try:
+        with pytest.raises(TooLargeError, match=r"^cart\[49\]: more than 1,000,000 members"):
+            encode(value, path="cart")
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < 12_000_000
+
+
+def test_the_most_members_are_stored_and_one_more_is_not() -> None:
+    assert len(encode([0] * MOST)) == MOST + 5
+    for value in ([0] * (MOST + 1), [[0] * MOST], {"a": {1: [0] * (MOST - 1)}}):
+        with pytest.raises(TooLargeError):
+            encode(value)
 
 
 def test_empty_containers_count_as_a_level() -> None:
