@@ -27,6 +27,9 @@ ENGINES = {
     "unix": "moored.engines.redis:RedisEngine",
 }
 
+# Schemes of files, whose names may have an @; "" is that of a plain path.
+WITHOUT_USER = ("sqlite", "")
+
 
 def seconds(text: str) -> float:
     """A positive number of seconds."""
@@ -89,14 +92,26 @@ class Url(Struct, frozen=True):
 
 
 def redacted(url: str | SplitResult) -> str:
-    """The URL without user, password and options, safe to show and to log."""
-    parts = urlsplit(url) if isinstance(url, str) else url
+    """The URL without user, password and options, safe to show and to log.
+
+    Nothing before the last @ of a host or path is shown: in a malformed URL that is where the
+    password may be.
+    """
+    if isinstance(url, str):
+        parts = _parts(url)
+        if parts is None or "#" in url:
+            return "a URL that cannot be read"
+    else:
+        parts = url
     host = parts.netloc.rpartition("@")[2]
+    _, at, path = parts.path.rpartition("@")
     if not parts.scheme:
-        return parts.path.rpartition("@")[2]
-    if not host and not parts.path.startswith("/"):
-        return f"{parts.scheme}:{parts.path}"
-    return f"{parts.scheme}://{host}{parts.path}"
+        return path
+    if at:
+        return f"{parts.scheme}:…@{path}"
+    if not host and not path.startswith("/"):
+        return f"{parts.scheme}:{path}"
+    return f"{parts.scheme}://{host}{path}"
 
 
 def default_url() -> str:
@@ -137,7 +152,8 @@ def parse(url: str, extra: Mapping[str, object] | None = None) -> tuple[type[Any
         try:
             options[name] = known[name](text)
         except ValueError as error:
-            raise ConfigurationError(f"the option {name!r} must be {error}, not {text!r}.") from None
+            given = "" if _is_secret(name) else f", not {text!r}"
+            raise ConfigurationError(f"the option {name!r} must be {error}{given}.") from None
     return engine, Url(parts, options)
 
 
@@ -146,8 +162,10 @@ def _split(url: str) -> SplitResult:
     parts = _parts(url)
     if parts is None:
         raise ConfigurationError(
-            "the state's URL cannot be read: its host or port is malformed. In a user name or password,"
-            " characters other than letters, digits, - . _ ~ are written as %-escapes (%2F for /)."
+            "the state's URL cannot be read: its host or port is malformed. A user name and password stand"
+            " between // and @, as in redis://user:password@localhost:6379/0; in them, and in the path of a"
+            " socket, characters other than letters, digits, - . _ ~ are written as %-escapes (%2F for /, %40"
+            " for @)."
         )
     if "#" in url:
         raise ConfigurationError(
@@ -162,10 +180,11 @@ def _parts(url: str) -> SplitResult | None:
         _ = parts.port  # looked at because that raises ValueError
     except ValueError:
         return None
-    if parts.netloc and "@" not in parts.netloc:  # did a / or ? in a password end the host too early?
-        names = [pair.partition("=")[0] for pair in parts.query.split("&")]
-        if any("@" in part for part in (parts.path, *names)):
-            return None
+    # Did a / or ? in a password end the host too early, or was it written without the //?
+    names = [pair.partition("=")[0] for pair in parts.query.split("&")]
+    elsewhere = [parts.path, *names] if parts.netloc or parts.scheme not in WITHOUT_USER else names
+    if any("@" in part for part in elsewhere):
+        return None
     return parts
 
 
@@ -190,6 +209,10 @@ def _engine(scheme: str, url: str) -> type[Any]:
             f" pip install 'moored[{module.rpartition('.')[2]}]'."
         ) from None
     return engine
+
+
+def _is_secret(option: str) -> bool:
+    return option == "username" or "password" in option
 
 
 def _suggestion(word: str, known: Iterable[str], end: str = "") -> str:

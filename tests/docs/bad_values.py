@@ -24,12 +24,20 @@ def _cyclic() -> dict[str, Any]:
     return tree
 
 
+def _shared() -> list[Any]:
+    value: list[Any] = []
+    for _ in range(24):
+        value = [value, value]
+    return value
+
+
 VALUES: dict[str, Callable[[], Any]] = {
     "value-object": lambda: {"items": [1, object()]},
     "value-generator": lambda: (n for n in range(3)),
     "value-decimal-nan": lambda: [{"price": 1}, {"price": Decimal("NaN")}],
     "value-too-deep": lambda: _nested(33),
     "value-cyclic": _cyclic,
+    "value-shared": _shared,
     "value-key-tuple": lambda: {"sizes": {(1, 2): "m"}},
     "value-key-bool": lambda: {True: "yes"},
     "value-key-long-int": lambda: {"1": [{2**64: "n"}]},
