@@ -18,7 +18,7 @@ from typing import Any, Generic, Protocol, TypeVar
 
 from msgspec import Struct, field
 
-from moored.errors import EncodingError
+from moored.errors import EncodingError, MisuseError
 
 R = TypeVar("R")
 
@@ -144,6 +144,8 @@ class Together:
     __slots__ = ("step",)
 
     def __init__(self, *commands: Command[Any]) -> None:
+        if not commands:
+            raise MisuseError("there is nothing to send: give at least one command.")
         self.step: Step = commands
 
     def __await__(self) -> Generator[Step, Any, list[Any]]:

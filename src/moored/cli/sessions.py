@@ -213,7 +213,7 @@ def _card(info: SessionInfo) -> list[tuple[str, screen.Cell]]:
         ("created", words.moment(info.created)),
         ("last seen", words.moment(info.last_seen)),
         ("expires", words.moment(info.expires)),
-        ("size", words.size(info.size)),
+        ("size", "" if info.size is None else words.size(info.size)),
     ]
 
 

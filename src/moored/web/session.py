@@ -266,6 +266,7 @@ class WebSession(MutableMapping[str, Any]):
 
     def take(self, name: str, default: Any = None) -> Any:
         """Remove a value and return it: of all that ask at once, exactly one gets it."""
+        self._refuse_identity(name)
         draft = self._flushed(make=False)
         if draft.session is None:  # nobody else knows what this request has written
             if not draft.has(name):
@@ -290,14 +291,14 @@ class WebSession(MutableMapping[str, Any]):
 
         Raises OutOfBounds, changing nothing.
         """
-        draft, session = self._stored_session()
+        draft, session = self._stored_session(name)
         settings = self._host.settings
         draft.session, total = self._at_once(draft, name, changes.add(session, name, by, min, max, settings))
         return total
 
     def append(self, name: str, item: Any, *, unique: bool = False) -> list[Any]:
         """Append to a list (once, if ``unique``) and return it as it now is."""
-        draft, session = self._stored_session()
+        draft, session = self._stored_session(name)
         settings = self._host.settings
         draft.session, items = self._at_once(
             draft, name, changes.append(session, name, item, unique, settings)
@@ -332,11 +333,6 @@ class WebSession(MutableMapping[str, Any]):
             self._exclusive = False
 
     def _at_once(self, draft: Draft, name: str, program: Program[Any]) -> Any:
-        if name in self._host.settings.identity:
-            program.close()
-            raise MisuseError(
-                f"{name!r} says who is signed in: set or remove it, or call login() or logout()."
-            )
         draft.forget(name)
         try:
             return self._carry(program)
@@ -344,7 +340,14 @@ class WebSession(MutableMapping[str, Any]):
             draft.give_up(name, error)
             raise
 
-    def _stored_session(self) -> tuple[Draft, Session]:
+    def _refuse_identity(self, name: str) -> None:
+        if name in self._host.settings.identity:
+            raise MisuseError(
+                f"{name!r} says who is signed in: set or remove it, or call login() or logout()."
+            )
+
+    def _stored_session(self, name: str = "") -> tuple[Draft, Session]:
+        self._refuse_identity(name)
         draft = self._flushed(make=True)
         assert draft.session is not None
         return draft, draft.session

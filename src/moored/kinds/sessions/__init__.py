@@ -17,7 +17,7 @@ from uuid import UUID
 from msgspec import Struct
 
 from moored.commands import Read, Record, Scan
-from moored.kinds.sessions.record import integer, session_key, text
+from moored.kinds.sessions.record import bytes_of, integer, session_key, text
 from moored.kinds.sessions.settings import SessionSettings
 from moored.kinds.sessions.subjects import end, end_any, everywhere, listed, subject_of
 from moored.operation import Handle, Mode, operation
@@ -35,7 +35,10 @@ ANYBODY: Final = Anybody.ANYBODY
 
 
 class SessionInfo(Struct, frozen=True):
-    """A live session as its owner or an operator sees it; ``selector`` is its public name."""
+    """A live session as its owner or an operator sees it; ``selector`` is its public name.
+
+    ``size`` is in bytes, and None in lists, which do not read the sessions' data.
+    """
 
     selector: str
     subject: str | None
@@ -45,7 +48,7 @@ class SessionInfo(Struct, frozen=True):
     signed_in: datetime | None = None
     device: str = ""
     address: str = ""
-    size: int = 0
+    size: int | None = None
 
 
 class EndedSession(Struct, frozen=True):
@@ -79,7 +82,7 @@ class Sessions(Handle[Mode]):
         if record.dead:
             reason = text(record.fields.get("@note")) or "ended"
             return EndedSession(selector, reason, datetime.fromtimestamp(record.version / 1_000_000, UTC))
-        return _info(selector, record)
+        return _info(selector, record, size=bytes_of(record.fields))
 
     @operation
     async def selectors(self, cursor: str = "", limit: int = 100) -> tuple[list[str], str]:
@@ -110,7 +113,9 @@ class Sessions(Handle[Mode]):
         await everywhere(subject_of(subject), keep)
 
 
-def _info(selector: str, record: Record, device: str = "", address: str = "") -> SessionInfo:
+def _info(
+    selector: str, record: Record, device: str = "", address: str = "", size: int | None = None
+) -> SessionInfo:
     fields = record.fields
     return SessionInfo(
         selector,
@@ -121,7 +126,7 @@ def _info(selector: str, record: Record, device: str = "", address: str = "") ->
         _instant(integer(fields, "@changed")) if "@subject" in fields else None,
         device,
         address,
-        sum(map(len, fields.values())),
+        size,
     )
 
 

@@ -65,8 +65,7 @@ async def add(
             )
         return {name: encode(total, path=name)}
 
-    after = await _write_alive(session, edit, settings)
-    return replace(after, fields=apply_change(session.fields, {name: encode(total)})), total
+    return await _write_alive(session, edit, settings), total
 
 
 async def append(
@@ -87,12 +86,15 @@ async def append(
             items = [*items, item]
         return {name: encode(items, path=name, depth=settings.depth)}
 
-    after = await _write_alive(session, edit, settings)
-    return replace(after, fields=apply_change(session.fields, {name: encode(items)})), items
+    return await _write_alive(session, edit, settings), items
 
 
 async def _write_alive(session: Session, edit: Edit, settings: SessionSettings) -> Session:
+    """Write, and answer the session with what was written.  Raises GoneError, TooLargeError."""
+    change: Change = {}
+
     def bounded(fields: Fields) -> Change:
+        nonlocal change
         change = edit(fields)
         check_size(apply_change(fields, change), settings, fields)
         return change
@@ -103,4 +105,4 @@ async def _write_alive(session: Session, edit: Edit, settings: SessionSettings) 
         raise GoneError(
             "this session was ended, or somebody signed in to it, while the request was running."
         ) from None
-    return session
+    return replace(session, fields=apply_change(session.fields, change))

@@ -129,7 +129,7 @@ class Session(Struct, frozen=True):
 
     def size(self) -> int:
         """The bytes of all fields together, names included."""
-        return _bytes(self.fields)
+        return bytes_of(self.fields)
 
     def instant(self, name: str) -> int:
         """The milliseconds in one of our fields; 0 if it is absent."""
@@ -201,8 +201,8 @@ def check_size(fields: Fields, settings: SessionSettings, before: Mapping[str, b
             f"the session has {count} fields, {settings.most} are allowed. Keep lists in one field, or raise"
             " the limit on fields."
         )
-    size = _bytes(fields)
-    if size > settings.largest and size > _bytes(before):
+    size = bytes_of(fields)
+    if size > settings.largest and size > bytes_of(before):
         name = max(
             (name for name in fields if name[:1] == "."), key=lambda name: len(fields[name]), default=".?"
         )
@@ -213,7 +213,8 @@ def check_size(fields: Fields, settings: SessionSettings, before: Mapping[str, b
         )
 
 
-def _bytes(fields: Fields) -> int:
+def bytes_of(fields: Fields) -> int:
+    """The bytes of all fields together, names included."""
     return sum(map(len, fields)) + sum(map(len, fields.values()))
 
 

@@ -177,9 +177,9 @@ async def end_any(selector: str) -> bool:
 async def read_subject(subject: str) -> Record | None:
     """The subject's record, after finishing what an interrupted ending left."""
     record = await Read(subject_key(subject))
-    if record is None or record.dead:
+    if record is None:
         return None
-    if "@epoch" not in record.fields:
+    if "@epoch" not in record.fields:  # nothing of ours leaves a tombstone there either
         raise CorruptRecord("the record of somebody's sessions is damaged, or was not written by Moored.")
     if ending := [name[2:] for name in record.fields if name[:2] == "e."]:
         await _finish(subject, ending, b"signed out everywhere")
