@@ -307,3 +307,9 @@ def test_several_genuine_cookies_are_none(rig: Rig) -> None:
     assert found(f"session=junk; session={mine}") == {"user_id": "ann"}
     assert found(f"session={mine}; session={mine[::-1]}") == {"user_id": "ann"}
     assert rig.mooring.counts["several_genuine_cookies"] == 1
+
+
+def test_another_user_gets_all_that_the_request_wrote(rig: Rig) -> None:
+    rig.visit(lambda: session().update(user_id=1, theme="dark", cart=[1]))
+    rig.visit(lambda: session().update(user_id=2, theme="dark"))
+    assert rig.data() == {"user_id": 2, "theme": "dark"}

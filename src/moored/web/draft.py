@@ -27,6 +27,7 @@ class Draft:
         self.sent: Credential | None = None  # what it is to be given
         self.session: Session | None = None
         self.values: dict[str, Any] = {}  # decoded or written
+        self.written: set[str] = set()  # names that were given a value, whatever it was before
         self.removed: set[str] = set()
         self.late = False  # the cookie was superseded a moment ago: this request was under way then
         self.without = False  # an outage: the request is served without a session
@@ -55,6 +56,7 @@ class Draft:
     def put(self, name: str, value: Any) -> None:
         """Give a name a value."""
         self.values[name] = value
+        self.written.add(name)
         self.removed.discard(name)
 
     def remove(self, name: str) -> None:
@@ -129,11 +131,11 @@ class Draft:
 
     # --- What changed ---------------------------------------------------------------------------
 
-    def change(self, anew: bool = False) -> dict[str, bytes | None]:
+    def change(self, anew: bool = False, written: bool = False) -> dict[str, bytes | None]:
         """The fields that differ from what was read, encoded; None where one was removed.
 
-        ``anew``: all that there are, as if nothing had been stored.  Raises EncodingError and
-        TooLargeError.
+        ``anew``: all that there are, as if nothing had been stored.  ``written``: also those
+        that were given the value they had.  Raises EncodingError and TooLargeError.
         """
         depth = self.host.settings.depth
         stored = None if self.cleared or anew else self.session
@@ -141,10 +143,11 @@ class Draft:
         for name in self.names() if anew else self.values:
             value = self.get(name)
             raw = None if stored is None else stored.get(name)
-            if raw is not None and self.is_untouched(name):
+            again = written and name in self.written
+            if raw is not None and not again and self.is_untouched(name):
                 continue
             new = encode(value, path=name, depth=depth)
-            if new != raw and (raw is None or new != _encoded_again(raw, depth)):
+            if again or (new != raw and (raw is None or new != _encoded_again(raw, depth))):
                 change[name] = new
         if stored is not None:
             change.update({name: None for name in self.removed if stored.get(name) is not None})

@@ -101,7 +101,8 @@ async def _login(draft: Draft, subject: str, arrival: Arrival) -> Outcome:
     if gate is None or gate.subject != subject:
         gate = await signing_in(subject, host.settings)
     anew = draft.cleared or draft.wiped
-    change = draft.change(anew=anew)
+    # Somebody else's session is left behind but for what this request wrote, equal or not.
+    change = draft.change(anew=anew, written=True)
     draft.changed = True
     return _kept(
         draft, await login(draft.session, change, gate, host.settings, cleared=anew, origin=arrival.origin)
