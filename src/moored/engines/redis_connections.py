@@ -11,7 +11,7 @@ from typing import Any
 
 from moored.engines.redis_resp import MISSING, new_reader
 
-PIECE = 1 << 14  # bytes read at once
+PIECE = 1 << 16  # bytes read at once; small pieces cost a large session a call each
 AT_LEAST = 0.001  # seconds given to a socket: 0 would mean not to wait at all
 
 

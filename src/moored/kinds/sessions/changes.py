@@ -44,8 +44,7 @@ async def add(
     settings: SessionSettings,
 ) -> tuple[Session, Any]:
     """Add to a number, within bounds whoever asks at once.  Raises OutOfBounds, GoneError."""
-    number: object = by  # callers may be untyped
-    if isinstance(number, bool) or not isinstance(number, (int, float)) or not isfinite(number):
+    if not _is_finite(by):
         raise MisuseError("what is added to a number in a session is a finite number.")
     total: Any = None
 
@@ -66,6 +65,10 @@ async def add(
         return {name: encode(total, path=name)}
 
     return await _write_alive(session, edit, settings), total
+
+
+def _is_finite(value: object) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and isfinite(value)
 
 
 async def append(
