@@ -11,6 +11,7 @@ import redis
 from flask.testing import FlaskClient
 from tests.frameworks.rig import cookies
 
+from moored import ConfigurationError
 from moored.flask import Session
 from moored.flask.extension import mooring
 from moored.testing.servers import RedisServer
@@ -78,3 +79,10 @@ def test_moored_url_wins(lent: redis.Redis) -> None:
     assert client.get("/add").json == ["book"]
     assert keys(lent) == []
     assert mooring(client.application).state.url.scheme == "memory"
+
+
+def test_a_url_is_no_client() -> None:
+    app = flask.Flask(__name__)
+    app.config.update(SESSION_TYPE="redis", SESSION_REDIS="redis://localhost")
+    with pytest.raises(ConfigurationError, match=r"must be a redis\.Redis client, not str"):
+        Session(app)

@@ -334,3 +334,20 @@ def test_on_outage_anonymous_serves_without_a_session(
             assert cookies(answer) == []
         server.start()
         assert rig.data() == {}, "this process serves it no more"
+
+
+def test_an_after_request_function_that_reads_the_session_is_answered_with_503(make_rig: MakeRig) -> None:
+    """As Flask-Login's does."""
+    with RedisServer() as server:
+        rig = make_rig(f"{server.url}?deadline=0.3")
+
+        @rig.app.after_request
+        def look(response: Any) -> Any:
+            session().get("theme")
+            return response
+
+        rig.visit(lambda: session().update(a=1))
+        server.kill()
+        answer = rig.visit()
+        assert answer.status_code == 503
+        assert answer.headers["Retry-After"]

@@ -40,6 +40,8 @@ class Session(Moored):
         permanent = bool(app.config.get("SESSION_PERMANENT", True))
         kind = str(app.config.get("SESSION_TYPE") or "").lower()
         chosen = self._url or found["MOORED_URL"] or os.environ.get("MOORED_URL")
+        if not kind and app.config.get("SESSION_REDIS") is not None:
+            kind = "redis"
         if chosen or kind in ("", "null"):
             super().init_app(app)
             app.session_interface.session_class.permanent_by_default = permanent  # type: ignore[attr-defined]
@@ -56,6 +58,12 @@ def _redis_state(config: dict[str, Any]) -> State:
     client = config.get("SESSION_REDIS")
     if client is None:
         return State("redis://localhost:6379/0", prefix=prefix)
+    import redis
+
+    if not isinstance(client, redis.Redis):
+        raise ConfigurationError(
+            f"SESSION_REDIS must be a redis.Redis client, not {type(client).__name__}. For a URL, use MOORED_URL."
+        )
     there = client.connection_pool.connection_kwargs
     if path := there.get("path"):
         place = f"unix://{path}"

@@ -5,8 +5,10 @@ from __future__ import annotations
 import os
 from pathlib import Path
 from typing import Any
+from weakref import ref
 
 from flask import Config, Flask, current_app
+from flask.wrappers import Response
 
 from moored.errors import ConfigurationError, MisuseError
 from moored.flask.config import read, session_settings
@@ -67,11 +69,29 @@ class Moored:
         for kind in TRANSLATED:
             if kind not in handlers:
                 app.register_error_handler(kind, error_response)
+        _answer_also_after_requests(app)
 
     @property
     def state(self) -> State:
         """The state of the current app: ``moored.state.counter("visits").add()``."""
         return mooring(current_app._get_current_object()).state  # type: ignore[attr-defined]
+
+
+def _answer_also_after_requests(app: Flask) -> None:
+    """Let the handlers of our errors be asked also where an ``after_request`` function raised one.
+
+    Flask-Login's reads the session.  Flask itself makes a 500 of whatever is raised there.
+    """
+    held = ref(app)  # an app that holds itself would not be freed when it is let go
+
+    def handle_exception(error: Exception) -> Response:
+        app = held()
+        assert app is not None
+        if isinstance(error, TRANSLATED):
+            return app.finalize_request(app.handle_user_exception(error), from_error_handler=True)
+        return type(app).handle_exception(app, error)
+
+    app.handle_exception = handle_exception  # type: ignore[method-assign]
 
 
 class Mooring:
