@@ -62,7 +62,8 @@ def _redis_state(config: dict[str, Any]) -> State:
 
     if not isinstance(client, redis.Redis):
         raise ConfigurationError(
-            f"SESSION_REDIS must be a redis.Redis client, not {type(client).__name__}. For a URL, use MOORED_URL."
+            f"SESSION_REDIS must be a redis.Redis client, not {type(client).__name__}. For a URL, use"
+            " MOORED_URL."
         )
     there = client.connection_pool.connection_kwargs
     if path := there.get("path"):

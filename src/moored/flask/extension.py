@@ -91,7 +91,7 @@ def _answer_also_after_requests(app: Flask) -> None:
             return app.finalize_request(app.handle_user_exception(error), from_error_handler=True)
         return type(app).handle_exception(app, error)
 
-    app.handle_exception = handle_exception  # type: ignore[method-assign]
+    app.__dict__["handle_exception"] = handle_exception
 
 
 class Mooring:
