@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import re
 import signal
 import socket
+import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -19,10 +22,21 @@ from moored.errors import ConfigurationError
 def test_ends_cleanly(tmp_path: Path, number: int, everybody: bool) -> None:
     """As by `kill` and by Ctrl-C in a terminal, which all workers get too."""
     server = Server(tmp_path)
-    assert Browser(server).page()
+    wait_for_workers(server, 2)
     assert server.end(number, everybody=everybody) == (0, "")
     with pytest.raises(ConnectionRefusedError):
         Browser(server).page()
+
+
+def wait_for_workers(server: Server, count: int) -> None:
+    """Until so many have made a page: gunicorn loses a signal to a worker that is still starting."""
+    seen: set[str] = set()
+    ends = time.monotonic() + 30
+    with ThreadPoolExecutor(8) as pool:
+        while len(seen) < count:
+            assert time.monotonic() < ends, seen
+            pages = pool.map(lambda _: Browser(server).page(), range(16))
+            seen.update(name for page in pages for name in re.findall(r"Worker (\d+) made this page", page))
 
 
 def test_takes_the_next_port(tmp_path: Path) -> None:
