@@ -23,7 +23,10 @@ def test_ends_cleanly(tmp_path: Path, number: int, everybody: bool) -> None:
     """As by `kill` and by Ctrl-C in a terminal, which all workers get too."""
     server = Server(tmp_path)
     wait_for_workers(server, 2)
-    assert server.end(number, everybody=everybody) == (0, "")
+    status, said = server.end(number, everybody=everybody)
+    assert status == 0
+    # Gunicorn may have to kill a worker that two signals met at once, and says so; nothing else is said.
+    assert [line for line in said.splitlines() if "was sent SIGKILL" not in line] == []
     with pytest.raises(ConnectionRefusedError):
         Browser(server).page()
 
