@@ -40,11 +40,6 @@ class Breaker:
         self._second = 0
         self._open_until = 0.0
 
-    @property
-    def open(self) -> bool:
-        """Are calls being held back?"""
-        return self._open_until > 0
-
     def allows(self, now: float) -> bool:
         """May a call be sent?  Of those asking while it is open, one each second may."""
         if not self._open_until:

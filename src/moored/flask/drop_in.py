@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from typing import Any
 
 from flask import Flask
@@ -39,10 +38,9 @@ class Session(Moored):
         found = read(app)
         permanent = bool(app.config.get("SESSION_PERMANENT", True))
         kind = str(app.config.get("SESSION_TYPE") or "").lower()
-        chosen = self._url or found["MOORED_URL"] or os.environ.get("MOORED_URL")
         if not kind and app.config.get("SESSION_REDIS") is not None:
             kind = "redis"
-        if chosen or kind in ("", "null"):
+        if self._chosen(found) or kind in ("", "null"):
             super().init_app(app)
             app.session_interface.session_class.permanent_by_default = permanent  # type: ignore[attr-defined]
             return

@@ -39,8 +39,12 @@ class Moored:
     def init_app(self, app: Flask) -> None:
         """Give the app its state, and let its sessions be kept there."""
         found = read(app)
-        where = self._url or found["MOORED_URL"] or os.environ.get("MOORED_URL")
-        self._set_up(app, State(where or sqlite_url(Path(app.instance_path) / "moored.db")), found)
+        embedded = sqlite_url(Path(app.instance_path) / "moored.db")
+        self._set_up(app, State(self._chosen(found) or embedded), found)
+
+    def _chosen(self, found: dict[str, Any]) -> str | None:
+        """The URL that somebody chose, if anybody did."""
+        return self._url or found["MOORED_URL"] or os.environ.get("MOORED_URL")
 
     def _set_up(self, app: Flask, state: State, found: dict[str, Any], permanent: bool = False) -> None:
         if "moored" in app.extensions:
