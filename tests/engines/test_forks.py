@@ -14,6 +14,7 @@ from moored import State
 from moored.breaker import Breaker
 from moored.kinds.sessions.settings import SessionSettings
 from moored.web.host import SessionHost
+from moored.web.store import ServerSide
 
 
 def memory() -> tuple[Any, Callable[[], object]]:
@@ -30,7 +31,7 @@ def host() -> tuple[Any, Callable[[], object]]:
     def ring() -> Any:
         raise AssertionError
 
-    host = SessionHost(State("memory:").binding, SessionSettings(), ring)
+    host = SessionHost(State("memory:").binding, SessionSettings(), ServerSide(SessionSettings(), ring))
     return host._counting, lambda: host.count("sign-ins")
 
 

@@ -31,14 +31,16 @@ def values(session: Session | None) -> dict[str, Any]:
 
 
 def visitor(place: Place, settings: SessionSettings = SETTINGS, **fields: Any) -> Credential:
-    made: Saved = place.run(create(packed(**fields), settings))
+    made: Saved[Credential] = place.run(create(packed(**fields), settings))
     assert made.credential
     return made.credential
 
 
 def member(place: Place, subject: str, settings: SessionSettings = SETTINGS, **fields: Any) -> Credential:
     gate = place.run(signing_in(subject, settings))
-    made: Saved = place.run(login(None, packed(**fields), gate, settings, origin=Origin("Firefox", "::1")))
+    made: Saved[Credential] = place.run(
+        login(None, packed(**fields), gate, settings, origin=Origin("Firefox", "::1"))
+    )
     assert made.credential
     return made.credential
 
@@ -228,16 +230,20 @@ def test_take_add_append(place: Place) -> None:
     session, code = place.run(changes.take(session, "code", SETTINGS))
     assert code == 7
     assert place.run(changes.take(again, "code", SETTINGS))[1] is MISSING
-    session, total = place.run(changes.add(session, "n", 2, None, 3, SETTINGS))
+    session, total = place.run(changes.decide(session, "n", changes.adding("n", 2, None, 3), SETTINGS))
     assert total == 3
     with pytest.raises(OutOfBounds):
-        place.run(changes.add(again, "n", 1, None, 3, SETTINGS))
-    _, items = place.run(changes.append(again, "cart", "a", True, SETTINGS))
+        place.run(changes.decide(again, "n", changes.adding("n", 1, None, 3), SETTINGS))
+    once, twice = changes.appending("cart", "a", True), changes.appending("cart", "a", False)
+    _, items = place.run(changes.decide(again, "cart", once, SETTINGS))
     assert items == ["a"]
-    assert place.run(changes.append(session, "cart", "a", True, SETTINGS))[1] == ["a"]
-    assert place.run(changes.append(session, "cart", "a", False, SETTINGS))[1] == ["a", "a"]
+    assert place.run(changes.decide(session, "cart", once, SETTINGS))[1] == ["a"]
+    assert place.run(changes.decide(session, "cart", twice, SETTINGS))[1] == [
+        "a",
+        "a",
+    ]
     with pytest.raises(ConflictError, match="not a number"):
-        place.run(changes.add(session, "cart", 1, None, None, SETTINGS))
+        place.run(changes.decide(session, "cart", changes.adding("cart", 1, None, None), SETTINGS))
 
 
 def test_exclusive_use(place: Place) -> None:

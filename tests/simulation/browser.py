@@ -38,7 +38,7 @@ def member(world: World, subject: str, /, **values: Any) -> Credential:
     return credential
 
 
-async def _member(subject: str, change: Change) -> Saved:
+async def _member(subject: str, change: Change) -> Saved[Credential]:
     made = await create(change, SETTINGS)
     return await login(made.session, {}, await signing_in(subject, SETTINGS), SETTINGS)
 
@@ -48,7 +48,7 @@ async def _member(subject: str, change: Change) -> Saved:
 
 async def edit(
     world: World, credential: Credential, change: Edit, settings: SessionSettings = SETTINGS
-) -> Saved | None:
+) -> Saved[Credential] | None:
     """A request that loads its session, changes values and saves; None if it found no session."""
     session = await world.call(load(credential))
     if session is None:
@@ -72,7 +72,7 @@ async def sign_in(
     subject: str,
     change: Edit | None = None,
     settings: SessionSettings = SETTINGS,
-) -> Saved | None:
+) -> Saved[Credential] | None:
     """A request that signs somebody in; None if it found no session."""
     session = await world.call(load(credential))
     if session is None:
@@ -83,7 +83,7 @@ async def sign_in(
 
 async def enter(
     session: Session | None, subject: str, change: Change, settings: SessionSettings = SETTINGS
-) -> Saved:
+) -> Saved[Credential]:
     """Read the gate and sign in, as one operation."""
     return await login(session, change, await signing_in(subject, settings), settings)
 

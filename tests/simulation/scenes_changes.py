@@ -42,14 +42,14 @@ async def _add(world: World, cookie: Credential, name: str, most: int | None = N
     session = await world.call(load(cookie))
     if session is None:
         return MISSING
-    return (await world.call(changes.add(session, name, 1, None, most, SETTINGS)))[1]
+    return (await world.call(changes.decide(session, name, changes.adding(name, 1, None, most), SETTINGS)))[1]
 
 
 async def _append(world: World, cookie: Credential, name: str, item: object) -> Any:
     session = await world.call(load(cookie))
     if session is None:
         return MISSING
-    return (await world.call(changes.append(session, name, item, True, SETTINGS)))[1]
+    return (await world.call(changes.decide(session, name, changes.appending(name, item, True), SETTINGS)))[1]
 
 
 @scene

@@ -83,7 +83,7 @@ def clearing_and_going_on(world: World) -> Story:
     """Data written after ``clear()`` goes to a new selector, and nothing late follows it there."""
     cookie = member(world, "ann", secret="hers")
 
-    async def clear_and_write() -> Saved | None:
+    async def clear_and_write() -> Saved[Credential] | None:
         if not await _leave(world, cookie):
             return None
         return await world.call(create(encoded({"hello": 1}), SETTINGS))
@@ -102,7 +102,7 @@ def everywhere_leaves_none(world: World) -> Story:
     first, planted = member(world, "ann"), visitor(world)
     done: list[bool] = []
 
-    async def attacker() -> tuple[Saved | None, bool]:
+    async def attacker() -> tuple[Saved[Credential] | None, bool]:
         after = bool(done)
         gate = await world.call(signing_in("ann", SETTINGS))  # then the password is looked at
         session = await world.call(load(planted))
@@ -128,7 +128,7 @@ def a_login_between_cannot_escape(world: World) -> Story:
     planted, other = visitor(world), member(world, "bob", secret="b")
     gate = world.run(signing_in("ann", SETTINGS))
 
-    async def attacker(cookie: Credential | None) -> Saved | None:
+    async def attacker(cookie: Credential | None) -> Saved[Credential] | None:
         session = None if cookie is None else await world.call(load(cookie))
         return await world.call(login(session, {}, gate, SETTINGS))
 
@@ -186,7 +186,7 @@ def a_slow_proof(world: World) -> Story:
     assert not isinstance(out["login"].error, LoginRefused), "a sign-in was refused although nobody was ended"
 
 
-async def _enter(cookie: Credential, gate: Gate) -> Saved:
+async def _enter(cookie: Credential, gate: Gate) -> Saved[Credential]:
     return await login(await load(cookie), {}, gate, SETTINGS)
 
 
@@ -328,7 +328,7 @@ def a_list_that_is_lost(world: World) -> Story:
     gate = world.run(signing_in("ann", SETTINGS))
     world.evict(subject_key("ann"))
 
-    async def old() -> Saved | None:
+    async def old() -> Saved[Credential] | None:
         session = await world.call(load(planted))
         return await world.call(login(session, {}, gate, SETTINGS))
 

@@ -21,7 +21,7 @@ from tests.simulation.scene import scene
 
 from moored.commands import Patch, Sleep
 from moored.errors import GoneError, MooredError, OutcomeUnknown, Unavailable
-from moored.kinds.sessions.record import session_key
+from moored.kinds.sessions.record import Credential, session_key
 from moored.kinds.sessions.saving import Saved, load, save
 from moored.kinds.sessions.settings import SessionSettings
 from moored.kinds.sessions.signing import logout
@@ -225,7 +225,7 @@ def _vanishing(world: World) -> Story:
     def lost() -> int:
         return len(world.events)
 
-    async def request(name: str) -> Saved | None:
+    async def request(name: str) -> Saved[Credential] | None:
         saved = await edit(world, cookies[name], setting(a=1))
         after[name] = lost()
         return saved

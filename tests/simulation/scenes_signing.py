@@ -30,7 +30,7 @@ from moored.seal import KeyRing
 from moored.testing.simulate import Outcome, Story, World
 
 
-def _signed(one: Outcome) -> Saved | None:
+def _signed(one: Outcome) -> Saved[Credential] | None:
     """What an acknowledged sign-in came to; None if it was not acknowledged, or found no session."""
     return one.value if one.acknowledged else None
 
@@ -125,7 +125,7 @@ def changes_long_after_the_login(world: World) -> Story:
     world.faults = ("unanswered", "late")
     saving: list[float] = []
 
-    async def slow() -> Saved | None:
+    async def slow() -> Saved[Credential] | None:
         session = await world.call(load(cookie))
         if session is None:
             return None
@@ -133,7 +133,7 @@ def changes_long_after_the_login(world: World) -> Story:
         saving.append(world.clock.client())
         return await world.call(save(session, encoded({"cart": ["evil"]}), SETTINGS))
 
-    async def signing() -> tuple[Saved | None, float]:
+    async def signing() -> tuple[Saved[Credential] | None, float]:
         return await sign_in(world, cookie, "ann"), world.clock.client()
 
     out = yield {"slow": slow(), "login": signing()}
@@ -179,7 +179,7 @@ def clearing_before_the_login(world: World) -> Story:
     """``clear()``, then sign in: nothing of the old session reaches the new one, late or not."""
     cookie = visitor(world, cart=["x"])
 
-    async def clear_and_sign_in() -> Saved | None:
+    async def clear_and_sign_in() -> Saved[Credential] | None:
         session = await world.call(load(cookie))
         if session is None:
             return None
@@ -259,7 +259,7 @@ def nothing_of_u_reaches_v(world: World) -> Story:
     """u's data, identity removed or not, late or not, is never v's; u's endings never end v's session."""
     cookie = member(world, "u", secret="u's")
 
-    async def forget_then_v() -> Saved | None:
+    async def forget_then_v() -> Saved[Credential] | None:
         session = await world.call(load(cookie))
         if session is None:
             return None
@@ -290,7 +290,7 @@ def taking_the_identity_away(world: World) -> Story:
     """``forget_identity``: a new cookie, the data stays, the session ends with all of that subject's."""
     cookie = member(world, "ann", cart=["x"])
 
-    async def forget() -> Saved | None:
+    async def forget() -> Saved[Credential] | None:
         session = await world.call(load(cookie))
         if session is None:
             return None
@@ -324,7 +324,7 @@ def what_was_u_s_is_lost(world: World) -> Story:
     assert bare is not None
     world.events = {"eviction": lambda: world.evict(session.key)}
 
-    async def browser() -> Saved | None:
+    async def browser() -> Saved[Credential] | None:
         saved = await edit(world, bare, setting(page=1))
         if saved is None:
             return None

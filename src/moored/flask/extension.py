@@ -20,6 +20,7 @@ from moored.url import sqlite_url
 from moored.web.host import SessionHost, log
 from moored.web.problem import TRANSLATED
 from moored.web.secret import key_ring
+from moored.web.store import ServerSide
 
 
 class Moored:
@@ -59,7 +60,7 @@ class Moored:
             return SessionHost(
                 state.binding,
                 settings,
-                ring,
+                ServerSide(settings, ring),
                 on_outage=found["MOORED_ON_OUTAGE"],
                 renews=config["SESSION_REFRESH_EACH_REQUEST"],
                 cross_site=found["MOORED_LOGIN_CROSS_SITE"],

@@ -14,7 +14,7 @@ from flask.wrappers import Request, Response
 from werkzeug.exceptions import HTTPException, default_exceptions
 
 from moored.errors import MooredError
-from moored.kinds.sessions.record import Credential, to_cookie
+from moored.kinds.sessions.record import Proof
 from moored.kinds.sessions.subjects import Origin
 from moored.web.cookies import check_attributes
 from moored.web.cross_site import is_cross_site
@@ -113,11 +113,11 @@ class MooredSessionInterface(SessionInterface):
         elif outcome.delete:
             response.delete_cookie(self.get_cookie_name(app), **self._attributes(app))
 
-    def _set(self, app: Flask, session: FlaskSession, response: Response, credential: Credential) -> None:
+    def _set(self, app: Flask, session: FlaskSession, response: Response, proof: Proof) -> None:
         lifetime = self.host.settings.lifetime // 1000
         response.set_cookie(
             self.get_cookie_name(app),
-            to_cookie(credential, self.host.ring()),
+            self.host.store.cookie(proof),
             max_age=lifetime if session.permanent else None,
             **self._attributes(app),
         )

@@ -6,7 +6,7 @@ from typing import Any
 
 from moored.codec import decode, encode
 from moored.errors import CorruptRecord, MisuseError
-from moored.kinds.sessions.record import Credential, Session
+from moored.kinds.sessions.record import Proof, Session
 from moored.kinds.sessions.saving import Saved
 from moored.kinds.sessions.subjects import Gate
 from moored.web.host import SessionHost, log
@@ -21,10 +21,10 @@ class Draft:
     encoding them again, so that changes inside them count without any flag.
     """
 
-    def __init__(self, host: SessionHost, cookie: Credential | None = None) -> None:
+    def __init__(self, host: SessionHost, cookie: Proof | None = None) -> None:
         self.host = host
         self.cookie = cookie  # what the browser has
-        self.sent: Credential | None = None  # what it is to be given
+        self.sent: Proof | None = None  # what it is to be given
         self.session: Session | None = None
         self.values: dict[str, Any] = {}  # decoded or written
         self.written: set[str] = set()  # names that were given a value, whatever it was before
@@ -158,7 +158,7 @@ class Draft:
         raw = None if self.session is None else self.session.get(name)
         return None if raw is None else self._decoded(name, raw)
 
-    def keep(self, saved: Saved) -> None:
+    def keep(self, saved: Saved[Any]) -> None:
         """Go on from what was saved."""
         self.session = saved.session
         self._originals.clear()  # what was read is no longer what is stored

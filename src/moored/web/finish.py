@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 from msgspec import Struct
 
 from moored.errors import LoginRefused, OutcomeUnknown, Unavailable
-from moored.kinds.sessions.record import Change, Credential, Session
-from moored.kinds.sessions.saving import Outdated, Saved, create, look, save
-from moored.kinds.sessions.signing import forget_identity, login, logout
-from moored.kinds.sessions.subjects import Origin, signing_in, subject_text
+from moored.kinds.sessions.record import Change, Proof, Session
+from moored.kinds.sessions.saving import Outdated, Saved
+from moored.kinds.sessions.subjects import Origin, subject_text
 from moored.web.draft import Draft
 from moored.web.host import log
 from moored.web.identity import FRESHNESS, NEITHER, Verdict, judge
@@ -19,9 +19,9 @@ PARTS = 20  # of the idle time: how often, at most, a session that is only read 
 
 
 class Outcome(Struct, frozen=True):
-    """What is to be sent: this credential, or the cookie's deletion, or no cookie at all."""
+    """What is to be sent: the cookie that proves this, or the cookie's deletion, or no cookie at all."""
 
-    send: Credential | None = None
+    send: Proof | None = None
     delete: bool = False
 
 
@@ -99,19 +99,19 @@ async def _login(draft: Draft, subject: str, arrival: Arrival) -> Outcome:
         log.warning("A sign-in was caused by another site; see the setting for cross-site logins.")
     gate = draft.gate
     if gate is None or gate.subject != subject:
-        gate = await signing_in(subject, host.settings)
+        gate = await host.store.signing_in(subject)
     anew = draft.cleared or draft.wiped
     # Somebody else's session is left behind but for what this request wrote, equal or not.
     change = draft.change(anew=anew, written=True)
     draft.changed = True
     return _kept(
-        draft, await login(draft.session, change, gate, host.settings, cleared=anew, origin=arrival.origin)
+        draft, await host.store.login(draft.session, change, gate, cleared=anew, origin=arrival.origin)
     )
 
 
 async def _forget(draft: Draft, session: Session, change: Change) -> Outcome:
     try:
-        return _kept(draft, await forget_identity(session, change, draft.host.settings))
+        return _kept(draft, await draft.host.store.forget_identity(session, change))
     except (Unavailable, OutcomeUnknown):
         draft.host.refuse(session.selector)
         raise
@@ -129,7 +129,7 @@ async def _logout(draft: Draft, change: Change) -> Outcome:
         host.count("late_changes_dropped")
         return NOTHING
     draft.session = None
-    return _kept(draft, await create(change, host.settings)) if change else Outcome(delete=True)
+    return _kept(draft, await host.store.create(change)) if change else Outcome(delete=True)
 
 
 async def _end(draft: Draft) -> bool:
@@ -139,10 +139,10 @@ async def _end(draft: Draft) -> bool:
     """
     session: Session | Outdated | None = draft.session
     if session is None and draft.cookie is not None:
-        session = await look(draft.cookie)
+        session = await draft.host.store.look(draft.cookie)
     if isinstance(session, Outdated):
         return session.ended
-    return session is None or await logout(session)
+    return session is None or await draft.host.store.logout(session)
 
 
 async def _first(draft: Draft, change: Change) -> Outcome:
@@ -151,12 +151,12 @@ async def _first(draft: Draft, change: Change) -> Outcome:
     if draft.late:
         draft.host.count("late_changes_dropped")
         return NOTHING
-    return _kept(draft, await create(change, draft.host.settings))
+    return _kept(draft, await draft.host.store.create(change))
 
 
-async def _saved(draft: Draft, session: Session, change: Change) -> Saved:
+async def _saved(draft: Draft, session: Session, change: Change) -> Saved[Any]:
     try:
-        return await save(session, change, draft.host.settings)
+        return await draft.host.store.save(session, change)
     except (Unavailable, OutcomeUnknown):
         if change:
             raise
@@ -168,6 +168,6 @@ def _is_due(draft: Draft, session: Session) -> bool:
     return host.renews and session.at - session.instant("@seen") >= host.settings.idle // PARTS
 
 
-def _kept(draft: Draft, saved: Saved) -> Outcome:
+def _kept(draft: Draft, saved: Saved[Any]) -> Outcome:
     draft.keep(saved)
     return Outcome(send=draft.sent)

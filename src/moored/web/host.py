@@ -8,12 +8,11 @@ import threading
 import time
 import weakref
 from collections import Counter
-from collections.abc import Callable
 from typing import Any, ClassVar
 
 from moored.kinds.sessions.settings import SessionSettings
 from moored.operation import Binding
-from moored.seal import KeyRing
+from moored.web.store import SessionStore
 
 log = logging.getLogger("moored")
 
@@ -35,13 +34,13 @@ class SessionHost:
         self,
         binding: Binding[Any],
         settings: SessionSettings,
-        ring: Callable[[], KeyRing],
+        store: SessionStore,
         *,
         on_outage: str = "refuse",
         renews: bool = True,
         cross_site: str = "warn",
     ) -> None:
-        self.binding, self.settings, self.ring = binding, settings, ring
+        self.binding, self.settings, self.store = binding, settings, store
         self.on_outage, self.renews, self.cross_site = on_outage, renews, cross_site
         self._counts: Counter[str] = Counter()
         self._counting = threading.Lock()

@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from moored.errors import CorruptRecord, OutcomeUnknown, Unavailable
-from moored.kinds.sessions.record import Credential, Session
-from moored.kinds.sessions.saving import look
-from moored.web.cookies import TooManyCookiesError, genuine
+from moored.kinds.sessions.record import Proof, Session
+from moored.web.cookies import TooManyCookiesError
 from moored.web.draft import Draft
 from moored.web.host import SessionHost, log
 
@@ -23,10 +22,10 @@ async def load(host: SessionHost, cookies: Iterable[str]) -> Draft:
     ConfigurationError where there is no secret.
     """
     try:
-        credentials = genuine(cookies, host.ring())
+        proofs = host.store.proofs(cookies)
     except TooManyCookiesError:
         return _none_of_several(host)
-    drafts = [await _load_one(host, credential) for credential in credentials]
+    drafts = [await _load_one(host, proof) for proof in proofs]
     alive = [draft for draft in drafts if draft.session is not None]
     if len(alive) > 1:
         return _none_of_several(host)
@@ -39,16 +38,16 @@ def _none_of_several(host: SessionHost) -> Draft:
     return Draft(host)
 
 
-async def _load_one(host: SessionHost, credential: Credential) -> Draft:
-    draft = Draft(host, credential)
-    if host.refuses(credential.selector):
+async def _load_one(host: SessionHost, proof: Proof) -> Draft:
+    draft = Draft(host, proof)
+    if host.refuses(proof.selector):
         draft.late = True
         return draft
     try:
-        found = await look(credential)
+        found = await host.store.look(proof)
     except CorruptRecord as error:
         host.count("corrupt_sessions")
-        log.error("The session %s was not used: %s", credential.selector, error)
+        log.error("The session %s was not used: %s", proof.selector, error)
         return draft
     except (Unavailable, OutcomeUnknown):
         if host.on_outage != "anonymous":

@@ -16,12 +16,13 @@ from moored.errors import (
     MooredError,
     OutcomeUnknown,
     Unavailable,
+    UnsupportedError,
 )
 from moored.kinds.sessions import changes, exclusive
+from moored.kinds.sessions.changes import Decide
 from moored.kinds.sessions.record import Session
-from moored.kinds.sessions.saving import create, save
-from moored.kinds.sessions.signing import logout
-from moored.kinds.sessions.subjects import everywhere, signing_in, subject_of
+from moored.kinds.sessions.saving import save
+from moored.kinds.sessions.subjects import subject_of
 from moored.merge import MISSING
 from moored.run import Program
 from moored.web.draft import Draft
@@ -226,7 +227,7 @@ class WebSession(MutableMapping[str, Any]):
         If they are logged out everywhere (for example, the password is changed) before this
         request ends, its ``login`` is then refused.
         """
-        self._open_draft.gate = self._carry(signing_in(subject_of(subject), self._host.settings))
+        self._open_draft.gate = self._carry(self._host.store.signing_in(subject_of(subject)))
 
     def login(self, subject: str | int | UUID) -> None:
         """Sign somebody in; done when the request ends, together with its other changes.
@@ -250,12 +251,15 @@ class WebSession(MutableMapping[str, Any]):
         session = draft.session
         if session is None or session.owner is None or draft.cleared:
             raise MisuseError("logout_everywhere() needs somebody who is signed in.")
+        store = self._host.store
         if keep_this:
-            self._carry(everywhere(session.owner, session.selector))
+            self._carry(store.everywhere(session.owner, session.selector))
+            if not store.at_once:  # it is on no list: its cookie says that it is newer than the ending
+                draft.login = session.owner
             return
         try:
-            self._carry(everywhere(session.owner))
-            self._carry(logout(session, b"signed out everywhere"))  # also if it was on no list
+            self._carry(store.everywhere(session.owner))
+            self._carry(store.logout(session, b"signed out everywhere"))  # also if it was on no list
         except (Unavailable, OutcomeUnknown):
             self._host.refuse(session.selector)
             raise
@@ -267,16 +271,15 @@ class WebSession(MutableMapping[str, Any]):
     def take(self, name: str, default: Any = None) -> Any:
         """Remove a value and return it: of all that ask at once, exactly one gets it."""
         self._refuse_identity(name)
+        if not self._host.store.at_once:
+            value = self._here(name, changes.taken)
+            return default if value is MISSING else value
         draft = self._flushed(make=False)
         if draft.session is None:  # nobody else knows what this request has written
-            if not draft.has(name):
-                return default
-            value = draft.get(name)
-            draft.remove(name)
-            return value
-        draft.session, value = self._at_once(
-            draft, name, changes.take(draft.session, name, self._host.settings)
-        )
+            value = self._here(name, changes.taken)
+        else:
+            program = changes.take(draft.session, name, self._host.settings)
+            draft.session, value = self._at_once(draft, name, program)
         return default if value is MISSING else value
 
     def add(
@@ -291,19 +294,12 @@ class WebSession(MutableMapping[str, Any]):
 
         Raises OutOfBounds, changing nothing.
         """
-        draft, session = self._stored_session(name)
-        settings = self._host.settings
-        draft.session, total = self._at_once(draft, name, changes.add(session, name, by, min, max, settings))
-        return total
+        return self._decide(name, changes.adding(name, by, min, max))
 
     def append(self, name: str, item: Any, *, unique: bool = False) -> list[Any]:
         """Append to a list (once, if ``unique``) and return it as it now is."""
-        draft, session = self._stored_session(name)
-        settings = self._host.settings
-        draft.session, items = self._at_once(
-            draft, name, changes.append(session, name, item, unique, settings)
-        )
-        return items  # type: ignore[no-any-return]
+        items: list[Any] = self._decide(name, changes.appending(name, item, unique))
+        return items
 
     @contextmanager
     def exclusive(self, wait: float | None = None) -> Generator[None]:
@@ -313,6 +309,11 @@ class WebSession(MutableMapping[str, Any]):
         read anew at the start and saved at the end; if the block raises, nothing is saved.
         Raises HeldError.
         """
+        if not self._host.store.at_once:
+            raise UnsupportedError(
+                "exclusive() needs sessions that are kept by Moored on the server; these are in cookies, or"
+                " where another library keeps them."
+            )
         draft, session = self._stored_session()
         hold = exclusive.hold(session, int(EXCLUSIVE_FOR * 1000))
         session, token = self._host.binding.run(hold, wait)
@@ -332,6 +333,25 @@ class WebSession(MutableMapping[str, Any]):
         finally:
             self._exclusive = False
 
+    def _decide(self, name: str, what: Decide) -> Any:
+        self._refuse_identity(name)
+        if not self._host.store.at_once:
+            return self._here(name, what)
+        draft, session = self._stored_session()
+        program = changes.decide(session, name, what, self._host.settings)
+        draft.session, answer = self._at_once(draft, name, program)
+        return answer
+
+    def _here(self, name: str, what: Decide) -> Any:
+        """Decide on this request's view of a value; it is stored at the end, with all else."""
+        draft = self._open_draft
+        value, answer = what(draft.get(name) if draft.has(name) else MISSING)
+        if value is not MISSING:
+            draft.put(name, value)
+        elif draft.has(name):
+            draft.remove(name)
+        return answer
+
     def _at_once(self, draft: Draft, name: str, program: Program[Any]) -> Any:
         draft.forget(name)
         try:
@@ -346,8 +366,7 @@ class WebSession(MutableMapping[str, Any]):
                 f"{name!r} says who is signed in: set or remove it, or call login() or logout()."
             )
 
-    def _stored_session(self, name: str = "") -> tuple[Draft, Session]:
-        self._refuse_identity(name)
+    def _stored_session(self) -> tuple[Draft, Session]:
         draft = self._flushed(make=True)
         assert draft.session is not None
         return draft, draft.session
@@ -360,13 +379,13 @@ class WebSession(MutableMapping[str, Any]):
         change = {n: v for n, v in draft.change().items() if n not in self._host.settings.identity}
         if draft.session is not None:
             if change:
-                draft.keep(self._carry(save(draft.session, change, self._host.settings)))
+                draft.keep(self._carry(self._host.store.save(draft.session, change)))
         elif make:
             if draft.late or draft.without:
                 raise GoneError(
                     "this session has ended, or cannot be reached, while the request was running."
                 )
-            draft.keep(self._carry(create(change, self._host.settings)))
+            draft.keep(self._carry(self._host.store.create(change)))
         draft.changed = True
         return draft
 

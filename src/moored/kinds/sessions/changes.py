@@ -1,11 +1,13 @@
 """Changes that are decided where they are made: for what merging cannot promise.
 
 An application that checks and then acts on what it read can be overtaken between the two.
-These decide on the field as it is at the moment of the write.
+These decide on the field as it is at the moment of the write.  What is decided is a function
+of the field's value alone: ``taken``, ``adding``, ``appending``.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from math import isfinite
 from typing import Any
 
@@ -18,41 +20,25 @@ from moored.kinds.sessions.saving import Edit, Superseded, decoded, write
 from moored.kinds.sessions.settings import SessionSettings
 from moored.merge import MISSING, Missing
 
-
-async def take(session: Session, name: str, settings: SessionSettings) -> tuple[Session, Any]:
-    """Remove a field and return its value; exactly one caller gets it, the others MISSING."""
-    found: Any = MISSING
-
-    def edit(fields: Fields) -> Change:
-        nonlocal found
-        found = decoded(fields.get("." + name))  # before the step: what cannot be read stays
-        return {name: None}
-
-    try:
-        await write(session, edit, settings)
-    except Superseded:
-        return session, MISSING
-    return replace(session, fields=apply_change(session.fields, {name: None})), found
+Decide = Callable[[Any], tuple[Any, Any]]
+"""Of a field's value (or MISSING) its new value (or MISSING) and what the caller is answered."""
 
 
-async def add(
-    session: Session,
-    name: str,
-    by: int | float,
-    low: int | float | None,
-    high: int | float | None,
-    settings: SessionSettings,
-) -> tuple[Session, Any]:
-    """Add to a number, within bounds whoever asks at once.  Raises OutOfBounds, GoneError."""
+def taken(there: Any) -> tuple[Any, Any]:
+    """Remove the field and answer its value."""
+    return MISSING, there
+
+
+def adding(name: str, by: int | float, low: int | float | None, high: int | float | None) -> Decide:
+    """Add to a number within bounds and answer the total; it raises OutOfBounds and ConflictError.
+
+    Raises MisuseError for what is no finite number.
+    """
     if not _is_finite(by):
         raise MisuseError("what is added to a number in a session is a finite number.")
-    total: Any = None
 
-    def edit(fields: Fields) -> Change:
-        nonlocal total
-        number = decoded(fields.get("." + name))
-        if number is MISSING:
-            number = 0
+    def decide(there: Any) -> tuple[Any, Any]:
+        number = 0 if there is MISSING else there
         if isinstance(number, bool) or not isinstance(number, (int, float)):
             raise ConflictError(
                 f"the session's {name!r} is a {type(number).__name__}, not a number to add to."
@@ -62,34 +48,63 @@ async def add(
             raise OutOfBounds(
                 f"adding {by} to the session's {name!r} would leave its bounds; it was not changed."
             )
-        return {name: encode(total, path=name)}
+        return total, total
 
-    return await _write_alive(session, edit, settings), total
+    return decide
+
+
+def appending(name: str, item: Any, unique: bool) -> Decide:
+    """Append to a list (once, if ``unique``) and answer it; it raises ConflictError."""
+
+    def decide(there: Any) -> tuple[Any, Any]:
+        if not isinstance(there, (list, Missing)):
+            raise ConflictError(
+                f"the session's {name!r} is a {type(there).__name__}, not a list to append to."
+            )
+        items: list[Any] = [] if isinstance(there, Missing) else there
+        if not (unique and item in items):
+            items = [*items, item]
+        return items, items
+
+    return decide
 
 
 def _is_finite(value: object) -> bool:
     return isinstance(value, (int, float)) and not isinstance(value, bool) and isfinite(value)
 
 
-async def append(
-    session: Session, name: str, item: Any, unique: bool, settings: SessionSettings
-) -> tuple[Session, Any]:
-    """Append to a list, once if ``unique``; the list afterwards.  Raises GoneError."""
-    items: list[Any] = []
+async def take(session: Session, name: str, settings: SessionSettings) -> tuple[Session, Any]:
+    """Remove a field and return its value; exactly one caller gets it, the others MISSING."""
+    edit = _Edit(name, taken, settings.depth)
+    try:
+        await write(session, edit, settings)
+    except Superseded:
+        return session, MISSING
+    return replace(session, fields=apply_change(session.fields, {name: None})), edit.answer
 
-    def edit(fields: Fields) -> Change:
-        nonlocal items
-        there = decoded(fields.get("." + name))
-        if not isinstance(there, (list, Missing)):
-            raise ConflictError(
-                f"the session's {name!r} is a {type(there).__name__}, not a list to append to."
-            )
-        items = [] if isinstance(there, Missing) else there
-        if not (unique and item in items):
-            items = [*items, item]
-        return {name: encode(items, path=name, depth=settings.depth)}
 
-    return await _write_alive(session, edit, settings), items
+async def decide(session: Session, name: str, what: Decide, settings: SessionSettings) -> tuple[Session, Any]:
+    """Change a field as ``what`` decides; the session with it, and the answer.
+
+    Raises what ``what`` raises, GoneError, TooLargeError.
+    """
+    edit = _Edit(name, what, settings.depth)
+    return await _write_alive(session, edit, settings), edit.answer
+
+
+class _Edit:
+    """A decision as an edit of encoded fields."""
+
+    answer: Any = MISSING
+
+    def __init__(self, name: str, what: Decide, depth: int) -> None:
+        self.name, self.what, self.depth = name, what, depth
+
+    def __call__(self, fields: Fields) -> Change:
+        name = self.name
+        there = decoded(fields.get("." + name))  # before the step: what cannot be read stays
+        value, self.answer = self.what(there)
+        return {name: None if value is MISSING else encode(value, path=name, depth=self.depth)}
 
 
 async def _write_alive(session: Session, edit: Edit, settings: SessionSettings) -> Session:

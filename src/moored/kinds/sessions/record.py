@@ -20,6 +20,7 @@ import secrets
 from collections.abc import Mapping
 from hashlib import blake2b
 from hmac import compare_digest
+from typing import Protocol
 
 from msgspec import Struct
 
@@ -43,6 +44,15 @@ def session_key(selector: str) -> str:
 
 
 # --- The credential -----------------------------------------------------------------------
+
+
+class Proof(Protocol):
+    """What a cookie proves; for sessions on the server it is a ``Credential``."""
+
+    @property
+    def selector(self) -> str:
+        """The public name of the session, to show and to log."""
+        ...
 
 
 class Credential(Struct, frozen=True):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -28,6 +28,7 @@ from moored.kinds.sessions.record import (
     Change,
     Credential,
     Fields,
+    Proof,
     Session,
     apply_change,
     check_size,
@@ -49,7 +50,10 @@ HELD_PAUSE = 2.0, 20.0  # milliseconds between two tries while somebody has the 
 LEASE = (LEASE_OWNER, LEASE_UNTIL, LEASE_TOKEN)
 
 
-class Saved(Struct, frozen=True):
+ProofT = TypeVar("ProofT", bound=Proof)
+
+
+class Saved(Struct, Generic[ProofT], frozen=True):
     """What became of a save.
 
     ``session`` is the base of the request's next diff; ``credential`` is to be sent if there
@@ -58,7 +62,7 @@ class Saved(Struct, frozen=True):
     """
 
     session: Session
-    credential: Credential | None = None
+    credential: ProofT | None = None
     dropped: bool = False
     conflicts: tuple[str, ...] = ()
 
@@ -103,12 +107,14 @@ async def load(credential: Credential) -> Session | None:
     return found if isinstance(found, Session) else None
 
 
-async def create(change: Change, settings: SessionSettings) -> Saved:
+async def create(change: Change, settings: SessionSettings) -> Saved[Credential]:
     """A new anonymous session."""
     return await make(new_selector(), change, None, settings)
 
 
-async def make(selector: str, change: Change, subject: str | None, settings: SessionSettings) -> Saved:
+async def make(
+    selector: str, change: Change, subject: str | None, settings: SessionSettings
+) -> Saved[Credential]:
     """A new session under a selector that nobody uses yet."""
     verifier = new_verifier()
     ours = {"@verifier": digest(verifier), "@generation": b"0"}
@@ -245,7 +251,7 @@ def decoded(value: bytes | None) -> Any | Missing:
 
 async def save(
     session: Session, change: Change, settings: SessionSettings, *, token: int | None = None
-) -> Saved:
+) -> Saved[Credential]:
     """Merge what the request changed into the session; with nothing changed, touch it.
 
     With ``token`` (of ``hold``) the session is given back in the same step.  Raises
@@ -277,9 +283,9 @@ async def save(
 
 async def _save_late(
     session: Session, mine: Change, record: Record, settings: SessionSettings, after: Session
-) -> Saved:
+) -> Saved[Credential]:
     """A save that somebody's sign-in or sign-out has overtaken; it never sends a cookie."""
-    dropped = Saved(after, dropped=True)
+    dropped: Saved[Credential] = Saved(after, dropped=True)
     if record.dead or session.owner is not None:
         return dropped
     if "@login" not in record.fields or record.at - integer(record.fields, "@changed") >= LATE:

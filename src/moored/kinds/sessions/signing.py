@@ -34,7 +34,7 @@ async def login(
     *,
     cleared: bool = False,
     origin: Origin = Origin(),  # noqa: B008 - immutable
-) -> Saved:
+) -> Saved[Credential]:
     """Sign ``gate.subject`` in, saving the request's changes in the same step.
 
     The old cookie is dead from that step on.  What the request wrote replaces what is
@@ -72,14 +72,16 @@ async def login(
     return Saved(replace(after, at=session.at), Credential(session.selector, verifier))
 
 
-async def _login_anew(change: Change, gate: Gate, origin: Origin, settings: SessionSettings) -> Saved:
+async def _login_anew(
+    change: Change, gate: Gate, origin: Origin, settings: SessionSettings
+) -> Saved[Credential]:
     """Sign in under a new selector; listed first, so that an ending cannot miss it."""
     selector = new_selector()
     await enlist(gate, selector, origin, settings)
     return await make(selector, change, gate.subject, settings)
 
 
-async def forget_identity(session: Session, change: Change, settings: SessionSettings) -> Saved:
+async def forget_identity(session: Session, change: Change, settings: SessionSettings) -> Saved[Credential]:
     """Take the identity away and leave the data, which stays its owner's."""
     verifier = new_verifier()
     ours = {"@verifier": digest(verifier), "@generation": b"%d" % (session.generation + 1)}
