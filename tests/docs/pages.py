@@ -11,31 +11,50 @@ from msgspec import Struct
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
 
-_FENCE = re.compile(r"^(?:```|<!-- )([\w-]+)[^\n]*\n(.*?)^(?:```|-->)$", re.MULTILINE | re.DOTALL)
+_FENCE = re.compile(
+    r"^(?:```|(?P<hidden><!-- ))(?P<language>[\w-]+)(?P<info>[^\n]*)\n(?P<text>.*?)^(?:```|-->)$",
+    re.MULTILINE | re.DOTALL,
+)
+_TITLE = re.compile(r'title="([^"]+)"')
 _COLUMN = re.compile(r"(?<!\\)\|")
 
 
 class Snippet(Struct, frozen=True):
     """A fenced block: its language, its text, and the line of the page on which the text begins.
 
+    ``title`` is the name of the file that it shows, if it shows one.
     ``<!-- python`` to ``-->`` is one as well: what a snippet needs and readers need not see.
     """
 
     language: str
     text: str
     line: int
+    title: str = ""
+    hidden: bool = False
 
 
 def pages() -> list[Path]:
     """README and every page of the documentation."""
-    return [ROOT / "README.md", *sorted(DOCS.glob("*.md"))]
+    return [ROOT / "README.md", *sorted(DOCS.rglob("*.md"))]
+
+
+def name_of(page: Path) -> str:
+    """The page's path from the root of the repository."""
+    return page.relative_to(ROOT).as_posix()
 
 
 def snippets(page: Path) -> Iterator[Snippet]:
     """The fenced blocks of a page, in order."""
     text = page.read_text()
     for fence in _FENCE.finditer(text):
-        yield Snippet(fence[1], fence[2], text.count("\n", 0, fence.start(2)) + 1)
+        title = _TITLE.search(fence["info"])
+        yield Snippet(
+            fence["language"],
+            fence["text"],
+            text.count("\n", 0, fence.start("text")) + 1,
+            title[1] if title else "",
+            fence["hidden"] is not None,
+        )
 
 
 def table(page: Path, *headings: str) -> list[list[str]]:

@@ -1,4 +1,4 @@
-"""Links between pages lead somewhere, and the index names every page."""
+"""Links between pages lead somewhere, and an index names every page."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 
 import pytest
-from tests.docs.pages import DOCS, ROOT, pages
+from tests.docs.pages import DOCS, ROOT, name_of, pages
 
 PAGES = [*pages(), *(ROOT / name for name in ("CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md"))]
 _LINK = re.compile(r"\]\(([^)\s]+)\)")
@@ -21,7 +21,7 @@ def _anchors(page: Path) -> set[str]:
     }
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+@pytest.mark.parametrize("page", PAGES, ids=name_of)
 def test_links_lead_somewhere(page: Path) -> None:
     broken = []
     for link in _LINK.findall(page.read_text()):
@@ -34,6 +34,13 @@ def test_links_lead_somewhere(page: Path) -> None:
     assert broken == []
 
 
-def test_the_index_names_every_page() -> None:
-    named = set(_LINK.findall((DOCS / "README.md").read_text()))
-    assert {page.name for page in DOCS.glob("*.md")} - {"README.md"} == named
+@pytest.mark.parametrize("index", sorted(DOCS.rglob("README.md")), ids=name_of)
+def test_an_index_names_every_page_of_its_folder(index: Path) -> None:
+    named = {(index.parent / link.partition("#")[0]).resolve() for link in _LINK.findall(index.read_text())}
+    assert set(index.parent.glob("*.md")) - {index} <= named
+
+
+def test_the_index_names_the_indexes_of_folders() -> None:
+    folders = {page.parent for page in pages()} - {ROOT, DOCS}
+    named = {(DOCS / link).resolve() for link in _LINK.findall((DOCS / "README.md").read_text())}
+    assert {folder / "README.md" for folder in folders} <= named

@@ -1,0 +1,48 @@
+"""What MkDocs cannot do by settings: pages of the repository's root as pages of the site.
+
+``CHANGELOG.md`` and its like stand beside README, where everybody looks for them.  The site has
+them under *Project*, and links between them and the pages of ``docs`` are made to fit there.
+"""
+
+from __future__ import annotations
+
+import posixpath
+import re
+from pathlib import Path
+from typing import Any
+
+from mkdocs.config.defaults import MkDocsConfig
+from mkdocs.structure.files import File, Files
+from mkdocs.structure.pages import Page
+
+ROOT = Path(__file__).parents[2]
+# Where the site has pages that lie beside README; README itself is for the repository: its
+# place is taken by the index of docs.
+MOVED = {
+    "CHANGELOG.md": "project/changes.md",
+    "CONTRIBUTING.md": "project/contributing.md",
+    "SECURITY.md": "project/reporting.md",
+    "README.md": "README.md",
+}
+_LINK = re.compile(r"(\]\()([^)\s#:]+)((?:#[^)\s]*)?\))")
+
+
+def on_files(files: Files, config: MkDocsConfig) -> Files:
+    """Add the pages of the root."""
+    for name, uri in MOVED.items():
+        if uri != name:
+            files.append(File.generated(config, uri, abs_src_path=str(ROOT / name)))
+    return files
+
+
+def on_page_markdown(markdown: str, page: Page, **_: Any) -> str:
+    """Lead links of the repository to where the site has those pages."""
+    uri = page.file.src_uri
+    came_from = next((name for name, there in MOVED.items() if there == uri and name != uri), f"docs/{uri}")
+
+    def fitting(link: re.Match[str]) -> str:
+        target = posixpath.normpath(posixpath.join(posixpath.dirname(came_from), link[2]))
+        there = MOVED.get(target, target.removeprefix("docs/"))
+        return f"{link[1]}{posixpath.relpath(there, posixpath.dirname(uri) or '.')}{link[3]}"
+
+    return _LINK.sub(fitting, markdown)

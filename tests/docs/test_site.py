@@ -1,0 +1,106 @@
+"""The documentation as a site: it builds without a warning, whole, and loads nothing from elsewhere."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from html.parser import HTMLParser
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+import pytest
+from tests.docs.pages import DOCS, ROOT
+
+# Attributes by which a browser fetches something, by the tag that has them.
+FETCHES = {"script": "src", "link": "href", "img": "src", "iframe": "src", "source": "src", "object": "data"}
+
+
+class Html(HTMLParser):
+    """What a page fetches, what it links to, and its anchors."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.fetched: list[str] = []
+        self.links: list[str] = []
+        self.anchors: list[str] = []
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        found = dict(attrs)
+        if tag in FETCHES and (there := found.get(FETCHES[tag])):
+            self.fetched.append(there)
+        if tag == "a" and (there := found.get("href")):
+            self.links.append(there)
+        if name := found.get("id"):
+            self.anchors.append(name)
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("site")
+    built = subprocess.run(
+        [sys.executable, "-m", "mkdocs", "build", "--strict", "--site-dir", str(folder)],
+        cwd=ROOT,
+        env={**os.environ, "NO_MKDOCS_2_WARNING": "true"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert built.returncode == 0, built.stderr
+    assert "WARNING" not in built.stderr
+    return folder
+
+
+@pytest.fixture(scope="module")
+def html(site: Path) -> dict[Path, Html]:
+    return {page: Html(page.read_text()) for page in site.rglob("*.html")}
+
+
+def test_every_page_is_there(site: Path, html: dict[Path, Html]) -> None:
+    for page in DOCS.rglob("*.md"):
+        name = page.relative_to(DOCS).with_suffix("")
+        folder = name.parent if name.name == "README" else name
+        assert site / folder / "index.html" in html, f"{page} is not in the site"
+
+
+def test_nothing_is_fetched_from_elsewhere(site: Path, html: dict[Path, Html]) -> None:
+    elsewhere = [there for page in html.values() for there in page.fetched if urlsplit(there).netloc]
+    assert elsewhere == []
+    for sheet in site.rglob("*.css"):
+        assert re.findall(r"(?:url\(|@import\s*)[\"']?(?:https?:)?//[^)\"';]+", sheet.read_text()) == []
+    for picture in site.rglob("*.svg"):
+        assert re.findall(r"(?:href|src)=\"(?:https?:)?//[^\"]+", picture.read_text()) == []
+
+
+def test_what_is_fetched_is_there(site: Path, html: dict[Path, Html]) -> None:
+    for path, page in html.items():
+        if path.name == "404.html":  # served at any depth, its links begin at the root
+            continue
+        missing = [there for there in page.fetched if not _target(path, there).is_file()]
+        assert missing == [], path
+
+
+def test_links_lead_to_pages_and_anchors(html: dict[Path, Html]) -> None:
+    broken = []
+    for path, page in html.items():
+        if path.name == "404.html":
+            continue
+        for link in page.links:
+            parts = urlsplit(link)
+            if parts.scheme or parts.netloc:
+                continue
+            target = _target(path, link)
+            found = html.get(target)
+            if (found is None and not target.is_file()) or (
+                found and parts.fragment not in ("", "__top", *found.anchors)
+            ):
+                broken.append((path, link))
+    assert broken == []
+
+
+def _target(page: Path, link: str) -> Path:
+    path = unquote(urlsplit(link).path)
+    target = (page.parent / path).resolve() if path else page
+    return target / "index.html" if target.is_dir() else target
