@@ -97,6 +97,11 @@ class Setting(Struct, frozen=True):
 
 SETTINGS: dict[str, Setting] = {
     "MOORED_URL": Setting(url, None, "where state is kept; default: moored.db in the instance folder"),
+    "MOORED_SESSION_STORE": Setting(
+        word("engine", "signed-cookie", "sealed-cookie"),
+        "engine",
+        "where sessions are: in the engine, or in the cookie itself, readable (signed) or not (sealed)",
+    ),
     "MOORED_SESSION_IDLE": Setting(
         milliseconds,
         None,

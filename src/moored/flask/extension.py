@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 from weakref import ref
@@ -13,14 +14,16 @@ from flask.wrappers import Response
 from moored.errors import ConfigurationError, MisuseError
 from moored.flask.config import read, session_settings
 from moored.flask.interface import MooredSessionInterface, error_response
+from moored.kinds.sessions import SessionSettings
 from moored.operation import Binding, Blocking
 from moored.seal import KeyRing
 from moored.state import State
 from moored.url import sqlite_url
+from moored.web.client_side import ClientSide
 from moored.web.host import SessionHost, log
 from moored.web.problem import TRANSLATED
 from moored.web.secret import key_ring
-from moored.web.store import ServerSide
+from moored.web.store import ServerSide, SessionStore
 
 
 class Moored:
@@ -41,13 +44,16 @@ class Moored:
         """Give the app its state, and let its sessions be kept there."""
         found = read(app)
         embedded = sqlite_url(Path(app.instance_path) / "moored.db")
-        self._set_up(app, State(self._chosen(found) or embedded), found)
+        chosen = self._chosen(found)
+        self._set_up(app, State(chosen or embedded), found, chosen=chosen is not None)
 
     def _chosen(self, found: dict[str, Any]) -> str | None:
         """The URL that somebody chose, if anybody did."""
         return self._url or found["MOORED_URL"] or os.environ.get("MOORED_URL")
 
-    def _set_up(self, app: Flask, state: State, found: dict[str, Any], permanent: bool = False) -> None:
+    def _set_up(
+        self, app: Flask, state: State, found: dict[str, Any], permanent: bool = False, chosen: bool = True
+    ) -> None:
         if "moored" in app.extensions:
             raise MisuseError(
                 f"the app {app.name!r} has Moored already: call Moored(app) or init_app(app) once."
@@ -55,12 +61,13 @@ class Moored:
         log.info("The state of %s is kept at %s", app.name, state.url)
         config, settings = app.config, session_settings(app, found)
         ring = _Ring(config, state.binding)
+        store = _store(found["MOORED_SESSION_STORE"], settings, ring, revocable=chosen)
 
         def host() -> SessionHost:
             return SessionHost(
                 state.binding,
                 settings,
-                ServerSide(settings, ring),
+                store,
                 on_outage=found["MOORED_ON_OUTAGE"],
                 renews=config["SESSION_REFRESH_EACH_REQUEST"],
                 cross_site=found["MOORED_LOGIN_CROSS_SITE"],
@@ -117,6 +124,19 @@ def mooring(app: Flask) -> Mooring:
     if not isinstance(found, Mooring):
         raise MisuseError(f"the app {app.name!r} does not use Moored: call Moored(app) first.")
     return found
+
+
+def _store(where: str, settings: SessionSettings, ring: _Ring, *, revocable: bool) -> SessionStore:
+    """Where the sessions are to be; in cookies they can be revoked if somebody chose an engine."""
+    if where == "engine":
+        return ServerSide(settings, ring)
+    sealed = where == "sealed-cookie"
+    if sealed and find_spec("cryptography") is None:
+        raise ConfigurationError(
+            "MOORED_SESSION_STORE = 'sealed-cookie' needs the package cryptography: pip install"
+            " 'moored[crypto]'."
+        )
+    return ClientSide(settings, ring, sealed=sealed, revocable=revocable)
 
 
 class _Ring:

@@ -2,8 +2,8 @@
 
 ``@epoch`` is refused by every login that read an earlier one; ``s.<selector>`` stands for
 each live session, ``e.<selector>`` for each that is being ended; ``@listed`` is when one was
-listed last.  Whoever reads an ``e.`` entry finishes the ending, so an interrupted one is
-completed.
+listed last, ``@ended`` when all were ended last.  Whoever reads an ``e.`` entry finishes the
+ending, so an interrupted one is completed.
 """
 
 from __future__ import annotations
@@ -131,6 +131,18 @@ async def enlist(gate: Gate, selector: str, origin: Origin, settings: SessionSet
     await _finish(gate.subject, surplus, b"over the maximum")
 
 
+async def admit(gate: Gate, settings: SessionSettings) -> None:
+    """Let somebody in whose session is on no list; the record outlives it.  Raises LoginRefused."""
+    key, matching, record = subject_key(gate.subject), {"@epoch": gate.epoch}, gate.record
+    before = 0 if record is None else (record.expires or 0) - record.at  # never sooner than before
+    ttl = max(_outlives(settings), before)
+    done = await Patch(key, {}, (), {"@listed": 0}, matching, ttl=ttl)
+    if isinstance(done, Refused):
+        raise LoginRefused(
+            f"{gate.subject} was logged out everywhere while this login was under way: sign in again."
+        )
+
+
 async def strike(subject: str, selector: str) -> None:
     """Take an ended session off the list; if that cannot be done now, ``listed`` does it later."""
     with suppress(Unavailable, OutcomeUnknown):
@@ -138,17 +150,27 @@ async def strike(subject: str, selector: str) -> None:
 
 
 async def everywhere(subject: str, keep: str | None = None) -> None:
-    """End every session of the subject but ``keep``, and refuse every login begun before."""
+    """End every session of the subject but ``keep``, and refuse every login begun before.
+
+    That they were ended is kept also where none is listed: sessions may be elsewhere still, in
+    cookies or where another library kept them.
+    """
     while True:
         record = await read_subject(subject)
         if record is None:
-            return None
+            epoch = secrets.token_hex(8).encode()
+            ttl = _outlives(SessionSettings())
+            made = await Put(subject_key(subject), {"@epoch": epoch}, {"@ended": 0}, version=0, ttl=ttl)
+            if isinstance(made, Written):
+                return None
+            continue
         ending = [name for name in entries_of(record) if name != keep]
         done = await Patch(
             subject_key(subject),
             {"@epoch": secrets.token_hex(8).encode(), **{"e." + name: b"" for name in ending}},
             # Removing comes first, which succeeds also where an engine's memory is at its limit.
             ("@epoch", *["s." + name for name in ending]),
+            {"@ended": 0},
             version=record.version,
         )
         if isinstance(done, Written):
