@@ -12,7 +12,7 @@ opaque bytes.  Field names that begin with ``@`` are ours, user fields carry a p
 
 from __future__ import annotations
 
-from collections.abc import Generator, Mapping
+from collections.abc import Callable, Generator, Mapping
 from hashlib import blake2b
 from typing import Any, Generic, Protocol, TypeVar
 
@@ -160,6 +160,18 @@ class Sleep(Struct, frozen=True):
 
     def __await__(self) -> Generator[Sleep, Any, None]:
         yield self
+
+
+class Outside(Struct, frozen=True):
+    """Something that is asked of no engine, and may block; its answer.
+
+    The runner calls it, on an event loop in a thread.
+    """
+
+    call: Callable[[], Any]
+
+    def __await__(self) -> Generator[Outside, Any, Any]:
+        return (yield self)
 
 
 class Turn(Protocol):

@@ -31,6 +31,7 @@ from moored.commands import (
     Drop,
     Enter,
     Op,
+    Outside,
     Patch,
     Put,
     Read,
@@ -119,6 +120,8 @@ class Policy:
     async def _serve(self, request: Any, ends: float) -> Any:
         if type(request) is tuple and all([isinstance(command, Command) for command in request]):
             return await self._send(request, ends)
+        if isinstance(request, Outside):
+            return await request
         if isinstance(request, Send):  # a probe of ``_resolve``, which is an attempt already
             return await request
         if isinstance(request, Sleep):

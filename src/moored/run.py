@@ -15,7 +15,7 @@ from collections import deque
 from collections.abc import Callable, Coroutine
 from typing import Any, ClassVar, Protocol, TypeVar
 
-from moored.commands import Connect, Enter, Op, Send, Sleep, Step
+from moored.commands import Connect, Enter, Op, Outside, Send, Sleep, Step
 from moored.errors import ConflictError
 
 T = TypeVar("T")
@@ -155,9 +155,11 @@ async def arun(program: Program[T], engine: Engine, queues: Queues) -> T:
             resume, value = program.throw, error
 
 
-def _carry_out(request: Connect | Sleep | Enter, engine: Engine, queues: Queues) -> Any:
+def _carry_out(request: Connect | Sleep | Outside | Enter, engine: Engine, queues: Queues) -> Any:
     if isinstance(request, Connect):
         return engine.connect(request.timeout)
+    if isinstance(request, Outside):
+        return request.call()
     if isinstance(request, Sleep):
         return time.sleep(request.ms / 1000)
     if request.join and request.key not in queues.waiting:
@@ -173,11 +175,13 @@ def _carry_out(request: Connect | Sleep | Enter, engine: Engine, queues: Queues)
     return turn
 
 
-async def _acarry_out(request: Connect | Sleep | Enter, engine: Engine, queues: Queues) -> Any:
+async def _acarry_out(request: Connect | Sleep | Outside | Enter, engine: Engine, queues: Queues) -> Any:
     if isinstance(request, Connect):
         return await engine.aconnect(request.timeout)
     import asyncio  # only those who run on an event loop have loaded it
 
+    if isinstance(request, Outside):
+        return await asyncio.to_thread(request.call)
     if isinstance(request, Sleep):
         return await asyncio.sleep(request.ms / 1000)
     if request.join and request.key not in queues.waiting:

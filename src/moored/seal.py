@@ -92,6 +92,11 @@ class KeyRing:
             )
         return hmac.digest(self._check_keys(purpose)[0], data, _HASH)[:size]
 
+    def every_check(self, purpose: str, data: bytes, size: int) -> list[bytes]:
+        """What ``check`` answers under each key of the ring, the active one's first."""
+        made = [hmac.digest(key, data, _HASH)[:size] for key in self._check_keys(purpose)]
+        return [self.check(purpose, data, size), *made[1:]]
+
     def checks(self, purpose: str, data: bytes, tag: bytes) -> bool:
         """Whether ``tag`` is the check of ``data`` under any key of the ring.
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Callable
 from contextlib import suppress
 from hashlib import blake2b
 from typing import Any, Final
 
-from moored.commands import Connect, Enter, Send, Sleep
+from moored.commands import Connect, Enter, Outside, Send, Sleep
 from moored.errors import ConflictError, MooredError, OutcomeUnknown
 from moored.policy import Policy
 from moored.run import Place, Program, Queues
@@ -123,6 +124,7 @@ class Actor:
         "entered",
         "name",
         "outcome",
+        "outside",
         "place",
         "process",
         "program",
@@ -138,6 +140,7 @@ class Actor:
         self.answers: list[Any] = []  # to the commands of ``send`` that were carried out
         self.wakes = 0  # when its pause or patience ends; 0 if it does not wait
         self.upon: MooredError | None = None  # what it is told then
+        self.outside: Callable[[], Any] | None = None  # what is called then
         self.entered: Place | None = None  # where it queues or queued last
         self.place: Place | None = None  # the same while its turn has not come
         self.called = False  # its turn has come
@@ -146,6 +149,9 @@ class Actor:
     def resume(self, value: Any, failed: bool = False) -> None:
         """Go on until it waits for an answer, a time or a turn, or ends."""
         self.wakes = 0
+        if self.outside is not None and not failed:
+            value, failed = self._call(self.outside)
+        self.outside = None
         while True:
             try:
                 request = self.program.throw(value) if failed else self.program.send(value)
@@ -164,6 +170,10 @@ class Actor:
                 return
             if isinstance(request, Sleep):
                 self._wait(request.ms, None)
+                return
+            if isinstance(request, Outside):
+                self.outside = request.call  # when it is this actor's turn again
+                self._wait(0, None)
                 return
             if isinstance(request, Enter):
                 if request.join and request.key not in self.process.queues.waiting:
@@ -196,6 +206,12 @@ class Actor:
         self.place = place
         self._wait((request.timeout or 0) * 1000, ConflictError("the turn did not come before the deadline"))
         return None
+
+    def _call(self, call: Callable[[], Any]) -> tuple[Any, bool]:
+        try:
+            return call(), False
+        except MooredError as error:
+            return error, True
 
     def _wait(self, ms: float, upon: MooredError | None) -> None:
         self.wakes, self.upon = self.process.clock.elapsed + int(ms * 1000) + 1, upon

@@ -16,7 +16,7 @@ from typing import Any, Final, NamedTuple, TypeVar
 
 from msgspec import Struct, structs
 
-from moored.commands import Command, Enter, Op, Record, Refused, Send, Sleep
+from moored.commands import Command, Enter, Op, Outside, Record, Refused, Send, Sleep
 from moored.engines.memory import MemoryEngine
 from moored.errors import OutcomeUnknown, Unavailable
 from moored.operation import Awaiting, Binding
@@ -354,6 +354,8 @@ class World:
                     value = self.engine.execute(request.step, request.ops, request.timeout)
                 elif isinstance(request, Sleep):
                     self.clock.elapsed += int(request.ms * 1000) + 1
+                elif isinstance(request, Outside):
+                    value = request.call()
                 elif isinstance(request, Enter) and not request.join:
                     value = Place(self._bystander.queues, request.key, _nothing)
                 self.clock.elapsed += STEP
