@@ -12,6 +12,7 @@ from moored import __version__
 COMMANDS = {
     "init": ("moored.cli.init:init", "Write the URL and a secret for the application in this folder."),
     "demo": ("moored.cli.demo:demo", "Run a small shop to click through."),
+    "prove": ("moored.cli.prove:prove", "Count what other ways to keep sessions lose, and Moored keeps."),
     "doctor": ("moored.cli.doctor:doctor", "Look for what is wrong, or will be."),
     "sessions": ("moored.cli.sessions:sessions", "List sessions, look at one, end them."),
     "config": ("moored.cli.config:config", "Show what is in force, and where it was said."),

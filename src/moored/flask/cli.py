@@ -16,7 +16,7 @@ from moored.cli.target import TARGET_KEY, Secrets, Target
 from moored.flask.extension import mooring
 from moored.url import sqlite_url
 
-WITHOUT_APP = ("init", "demo")  # commands that are not about an application that is there
+WITHOUT_APP = ("init", "demo", "prove")  # commands that are not about an application that is there
 
 
 def of(app: Flask) -> Target:

@@ -2,6 +2,6 @@
 
 ``moored.testing.servers`` starts real servers on free loopback ports,
 ``moored.testing.faults`` stands between a client and a server and loses answers on
-purpose, ``moored.testing.plugin`` has the pytest fixtures.  Nothing here is imported by
-the rest of Moored.
+purpose, ``moored.testing.plugin`` has the pytest fixtures.  Of the rest of
+Moored only ``moored prove`` imports anything from here: it starts a Redis of its own.
 """

@@ -1,0 +1,77 @@
+"""The server: gunicorn with the shop, its sessions kept as one side says.
+
+``python -m moored.prove.worker`` reads its ``Task`` as JSON from stdin.
+"""
+
+from __future__ import annotations
+
+import socket
+import sys
+from importlib import import_module
+from typing import Any
+
+import msgspec
+from flask import Flask
+from msgspec import Struct
+
+from moored.prove.sides import Install, Place
+
+WORKERS = 4
+THREADS = 4  # in each
+
+
+class Task(Struct, frozen=True):
+    """What a server is to do: ``listener`` is the number of a socket it has inherited."""
+
+    install: str
+    place: Place
+    listener: int
+    gate: str
+    secret: str
+
+
+def make(task: Task) -> Flask:
+    """The shop, as every worker process makes it for itself."""
+    from moored.prove.shop import app
+
+    module, _, name = task.install.partition(":")
+    install: Install = getattr(import_module(module), name)
+    app.config.update(SECRET_KEY=task.secret, GATE=task.gate)
+    install(app, task.place)
+    with socket.socket(socket.AF_UNIX) as gate:
+        gate.connect(task.gate)
+        gate.sendall(b"started\n")
+        gate.recv(32)
+    return app
+
+
+def serve(task: Task) -> None:
+    """Serve it, in so many processes, until a signal ends them."""
+    from gunicorn.app.base import BaseApplication  # type: ignore[import-untyped]
+
+    wanted: dict[str, Any] = {
+        "bind": f"fd://{task.listener}",
+        "workers": WORKERS,
+        "worker_class": "gthread",
+        "threads": THREADS,
+        "keepalive": 0,  # each request goes to whichever process is free
+        "loglevel": "warning",
+        "control_socket_disable": True,
+    }
+
+    class Server(BaseApplication):  # type: ignore[misc]
+        """Gunicorn with our settings and no others."""
+
+        def load_config(self) -> None:
+            for name, value in wanted.items():
+                if name in self.cfg.settings:  # not every version has all of them
+                    self.cfg.set(name, value)
+
+        def load(self) -> Any:
+            return make(task)
+
+    Server().run()
+
+
+if __name__ == "__main__":
+    serve(msgspec.json.decode(sys.stdin.buffer.read(), type=Task))
