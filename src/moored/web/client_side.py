@@ -90,7 +90,7 @@ class ClientSide:
         self.sealed, self.revocable = sealed, revocable
         self._clock = clock
 
-    def proofs(self, cookies: Iterable[str]) -> Sequence[CookieProof]:
+    async def proofs(self, cookies: Iterable[str]) -> Sequence[CookieProof]:
         """The sessions in the different cookies that were made with our keys and have not expired."""
         different = dict.fromkeys(cookies)
         if len(different) > MOST:

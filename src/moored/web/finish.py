@@ -14,6 +14,7 @@ from moored.kinds.sessions.subjects import Origin, subject_text
 from moored.web.draft import Draft
 from moored.web.host import log
 from moored.web.identity import FRESHNESS, NEITHER, Verdict, judge
+from moored.web.store import Moved
 
 PARTS = 20  # of the idle time: how often, at most, a session that is only read is extended
 
@@ -139,7 +140,8 @@ async def _end(draft: Draft) -> bool:
     """
     session: Session | Outdated | None = draft.session
     if session is None and draft.cookie is not None:
-        session = await draft.host.store.look(draft.cookie)
+        found = await draft.host.store.look(draft.cookie)
+        session = found.session if isinstance(found, Moved) else found
     if isinstance(session, Outdated):
         return session.ended
     return session is None or await draft.host.store.logout(session)

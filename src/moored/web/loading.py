@@ -9,6 +9,7 @@ from moored.kinds.sessions.record import Proof, Session
 from moored.web.cookies import TooManyCookiesError
 from moored.web.draft import Draft
 from moored.web.host import SessionHost, log
+from moored.web.store import Moved
 
 FAR_TOO_LARGE = 4  # times the limit; what concurrent requests add to a session can exceed it a little
 
@@ -22,7 +23,7 @@ async def load(host: SessionHost, cookies: Iterable[str]) -> Draft:
     ConfigurationError where there is no secret.
     """
     try:
-        proofs = host.store.proofs(cookies)
+        proofs = await host.store.proofs(cookies)
     except TooManyCookiesError:
         return _none_of_several(host)
     drafts = [await _load_one(host, proof) for proof in proofs]
@@ -55,6 +56,8 @@ async def _load_one(host: SessionHost, proof: Proof) -> Draft:
         host.count("served_without_session")
         draft.without = True
         return draft
+    if isinstance(found, Moved):
+        draft.cookie, draft.resend, found = found.proof, True, found.session
     if isinstance(found, Session):
         if (size := found.size()) > FAR_TOO_LARGE * host.settings.largest:
             host.count("corrupt_sessions")

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Protocol
 
+from msgspec import Struct
+
 from moored.kinds.sessions import saving, signing, subjects
 from moored.kinds.sessions.record import Change, Credential, Proof, Session, to_cookie
 from moored.kinds.sessions.saving import Outdated, Saved
@@ -15,12 +17,19 @@ from moored.seal import KeyRing
 from moored.web.cookies import genuine
 
 
+class Moved(Struct, frozen=True):
+    """A live session that another cookie proves from now on: the browser is to be given that one."""
+
+    session: Session
+    proof: Proof
+
+
 class SessionStore(Protocol):
     """A place for sessions.
 
     ``at_once``: changes can be decided where they are made, one after another whoever asks
     (``add``, ``append``, ``take``, ``exclusive``), and the sessions of a subject are listed.
-    Every method but ``proofs`` and ``cookie`` is a program; what they promise is what the
+    Every method but ``cookie`` is a program; what they promise is what the
     functions of the same names in ``moored.kinds.sessions`` promise, or less where said.
     """
 
@@ -29,7 +38,7 @@ class SessionStore(Protocol):
         """Is this so?"""
         ...
 
-    def proofs(self, cookies: Iterable[str]) -> Sequence[Proof]:
+    def proofs(self, cookies: Iterable[str]) -> Program[Sequence[Proof]]:
         """What the cookies of our name prove.  Raises TooManyCookiesError."""
         ...
 
@@ -37,7 +46,7 @@ class SessionStore(Protocol):
         """The value of the cookie that proves it."""
         ...
 
-    def look(self, proof: Any) -> Program[Session | Outdated | None]:
+    def look(self, proof: Any) -> Program[Session | Moved | Outdated | None]:
         """The live session, what became of it, or None."""
         ...
 
@@ -80,7 +89,7 @@ class ServerSide:
     def __init__(self, settings: SessionSettings, ring: Callable[[], KeyRing]) -> None:
         self.settings, self.ring = settings, ring
 
-    def proofs(self, cookies: Iterable[str]) -> Sequence[Credential]:
+    async def proofs(self, cookies: Iterable[str]) -> Sequence[Credential]:
         """The different credentials with a good check."""
         return genuine(cookies, self.ring())
 

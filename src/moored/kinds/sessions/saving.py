@@ -14,6 +14,7 @@ from moored.commands import (
     LEASE_OWNER,
     LEASE_TOKEN,
     LEASE_UNTIL,
+    NOTHING,
     Enter,
     Patch,
     Put,
@@ -113,11 +114,20 @@ async def create(change: Change, settings: SessionSettings) -> Saved[Credential]
 
 
 async def make(
-    selector: str, change: Change, subject: str | None, settings: SessionSettings
+    selector: str,
+    change: Change,
+    subject: str | None,
+    settings: SessionSettings,
+    *,
+    verifier: bytes = b"",
+    also: Fields = NOTHING,
 ) -> Saved[Credential]:
-    """A new session under a selector that nobody uses yet."""
-    verifier = new_verifier()
-    ours = {"@verifier": digest(verifier), "@generation": b"0"}
+    """A new session under a selector that nobody uses yet; ``also`` are further fields of ours.
+
+    Without ``verifier`` it gets a random one.  Raises LoginRefused if the selector is taken.
+    """
+    verifier = verifier or new_verifier()
+    ours = {"@verifier": digest(verifier), "@generation": b"0", **also}
     stamp = {"@absolute": settings.absolute, "@created": 0, "@seen": 0}
     if subject is not None:
         ours |= {"@subject": subject.encode(), "@owner": subject.encode()}

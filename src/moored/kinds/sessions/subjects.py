@@ -22,6 +22,7 @@ from moored.kinds.sessions.record import TOMBSTONE, integer, session_key, text
 from moored.kinds.sessions.settings import DAY, SessionSettings
 
 UNDER_WAY = 60_000  # milliseconds for which an entry without a session may be a login on its way
+LONGEST_COOKIE = 400 * DAY  # no browser keeps one for longer (RFC 6265bis, section 5.5)
 
 
 class Origin(Struct, frozen=True):
@@ -152,14 +153,13 @@ async def strike(subject: str, selector: str) -> None:
 async def everywhere(subject: str, keep: str | None = None) -> None:
     """End every session of the subject but ``keep``, and refuse every login begun before.
 
-    That they were ended is kept also where none is listed: sessions may be elsewhere still, in
-    cookies or where another library kept them.
+    That they were ended is kept also where none is listed, and for as long as a browser keeps a
+    cookie: sessions may be elsewhere still, in cookies or where another library kept them.
     """
     while True:
-        record = await read_subject(subject)
+        record, ttl = await read_subject(subject), LONGEST_COOKIE + DAY
         if record is None:
             epoch = secrets.token_hex(8).encode()
-            ttl = _outlives(SessionSettings())
             made = await Put(subject_key(subject), {"@epoch": epoch}, {"@ended": 0}, version=0, ttl=ttl)
             if isinstance(made, Written):
                 return None
@@ -172,6 +172,7 @@ async def everywhere(subject: str, keep: str | None = None) -> None:
             ("@epoch", *["s." + name for name in ending]),
             {"@ended": 0},
             version=record.version,
+            ttl=max(ttl, (record.expires or 0) - record.at),
         )
         if isinstance(done, Written):
             return await _finish(subject, ending, b"signed out everywhere")
