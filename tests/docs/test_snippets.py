@@ -16,16 +16,18 @@ import inspect
 import json
 import re
 import tomllib
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
+from flask import Flask
 from tests.docs import shell
 from tests.docs.pages import ROOT, Snippet, name_of, pages, snippets
 
 from moored import State
+from moored.flask.extension import mooring
 from moored.testing.servers import RedisServer
 
 # Pages whose Python is not run, and why; it is parsed.
@@ -103,11 +105,17 @@ class _Page:
         self._namespace: dict[str, Any] = {"__name__": "shop", "_is": _is, "_raises": _raises}
         self._port = ""
         self._loop = stack.enter_context(asyncio.Runner())
-        stack.callback(_close, self._namespace)
+        self._used: dict[int, State] = {}
+        stack.callback(self._close)
 
     def run(self) -> None:
         for snippet in snippets(self._page):
             self.snippet(snippet)
+            self._used |= {id(state): state for state in _states(self._namespace)}
+
+    def _close(self) -> None:
+        for state in self._used.values():
+            state.close()
 
     def snippet(self, snippet: Snippet) -> None:
         where = f"{self._page.name}, line {snippet.line}"
@@ -154,10 +162,13 @@ class _Page:
                 self._loop.run(result)
 
 
-def _close(namespace: dict[str, Any]) -> None:
+def _states(namespace: dict[str, Any]) -> Iterator[State]:
+    """What there is to close: states, and those of applications."""
     for value in namespace.values():
         if isinstance(value, State):
-            value.close()
+            yield value
+        elif isinstance(value, Flask) and "moored" in value.extensions:
+            yield mooring(value).state
 
 
 class _Checked(ast.NodeTransformer):
