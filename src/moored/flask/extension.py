@@ -14,6 +14,7 @@ from flask.wrappers import Response
 from moored.errors import ConfigurationError, MisuseError
 from moored.flask.config import read, session_settings
 from moored.flask.interface import MooredSessionInterface, error_response
+from moored.flask.login import RememberingInterface
 from moored.kinds.sessions import SessionSettings
 from moored.operation import Binding, Blocking
 from moored.seal import KeyRing
@@ -73,7 +74,7 @@ class Moored:
                 cross_site=found["MOORED_LOGIN_CROSS_SITE"],
             )
 
-        interface = MooredSessionInterface(host, permanent=permanent)
+        interface = RememberingInterface(host, ring, permanent=permanent)
         interface.check_cookie(app)
         app.session_interface = interface
         app.extensions["moored"] = Mooring(state, interface)

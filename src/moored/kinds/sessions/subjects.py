@@ -171,8 +171,8 @@ async def everywhere(subject: str, keep: str | None = None) -> None:
             # Removing comes first, which succeeds also where an engine's memory is at its limit.
             ("@epoch", *["s." + name for name in ending]),
             {"@ended": 0},
-            version=record.version,
             ttl=max(ttl, (record.expires or 0) - record.at),
+            version=record.version,
         )
         if isinstance(done, Written):
             return await _finish(subject, ending, b"signed out everywhere")
