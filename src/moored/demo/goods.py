@@ -6,21 +6,27 @@ from msgspec import Struct
 
 
 class Product(Struct, frozen=True):
-    """One thing on the shelf; ``price`` is in cents."""
+    """One thing on the shelf: ``price`` in cents, ``stock`` the pieces of one delivery."""
 
     title: str
+    note: str
     price: int
+    stock: int
 
 
 GOODS = {
-    "anchor": Product("Folding anchor", 4_900),
-    "compass": Product("Brass compass", 6_450),
-    "lantern": Product("Storm lantern", 3_200),
-    "bell": Product("Ship's bell", 5_800),
-    "ring": Product("Lifebuoy", 2_750),
-    "rope": Product("Coil of rope", 1_890),
-    "mug": Product("Enamel mug", 950),
-    "cork": Product("Cork float", 40),
+    "compass": Product("Brass compass", "Points north, and knows it.", 6_450, 12),
+    "lantern": Product("Storm lantern", "Burns on when the wind has an opinion.", 3_200, 18),
+    "ring": Product("Lifebuoy", "For when the deck leaves you.", 2_750, 16),
+    "sextant": Product("Old sextant", "Found in an attic. Five of them.", 24_900, 5),
+    "rope": Product("Coil of rope", "Thirty metres of second thoughts.", 1_890, 40),
+    "bell": Product("Ship's bell", "Eight of it and you may sleep.", 5_800, 9),
+    "anchor": Product("Fisherman's anchor", "Stays where you put it.", 4_900, 14),
+    "spyglass": Product("Spyglass", "Sees the pub from the harbour mouth.", 7_200, 8),
+    "boots": Product("Sea boots", "Dry inside, on good days.", 3_950, 20),
+    "mug": Product("Enamel mug", "Chips, but does not sink the mood.", 950, 60),
+    "bottle": Product("Bottle post", "Paper and cork included. No tracking.", 450, 90),
+    "cork": Product("Cork float", "Sold by the piece, wanted by the fifty.", 40, 400),
 }
 
 
@@ -34,6 +40,6 @@ def total(cart: dict[str, int]) -> int:
     return sum(GOODS[name].price * quantity for name, quantity in cart.items())
 
 
-def euros(cents: int) -> str:
-    """An amount as it is written on the page."""
-    return f"€\u00a0{cents // 100:,}.{cents % 100:02}"
+def summary(cart: dict[str, int]) -> str:
+    """The lines in one text, to tell whether a cart is still the one that somebody looked at."""
+    return ",".join(f"{name}:{quantity}" for name, quantity in cart.items())

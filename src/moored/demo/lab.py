@@ -1,29 +1,31 @@
-"""“Break it”: requests made to lose something, and the count of what was kept.
+"""What the scenes of “Break it” send their requests to.
 
-Two scenes are fired by the visitor's browser at the handlers here.  The third needs a second
-browser, whose every answer can be seen: the server plays it, against itself, over HTTP.
+Some scenes are fired by the visitor's browser at the handlers here.  Those that need other
+browsers are played by the server, against itself, over HTTP.
 """
 
 from __future__ import annotations
 
-import inspect
 import os
 import time
 from collections.abc import Callable, Iterator
+from http.client import HTTPException
+from threading import BoundedSemaphore
 from typing import Any
 
 import msgspec
-from flask import Blueprint, abort, current_app, request, session
+from flask import Blueprint, abort, current_app, request, session, stream_with_context
 from flask.wrappers import Response
-from msgspec import Struct
 
-from moored.demo.race import Race
-from moored.demo.visitor import state, visitor
+from moored.demo import attacks, rush
+from moored.demo.robot import Site, Verdict
+from moored.demo.visitor import books, state, visitor
 
 DAWDLE = 0.05  # seconds between reading and writing: time enough for others to come in between
 SLOW = 2.0  # seconds that the slow request takes
 
 lab = Blueprint("lab", __name__, url_prefix="/lab")
+_playing = BoundedSemaphore(2)  # in one worker: each takes a thread of it, and further requests need theirs
 
 
 @lab.post("/begin")
@@ -36,9 +38,8 @@ def begin() -> dict[str, Any]:
 @lab.get("/look")
 def look() -> dict[str, Any]:
     """What is kept now."""
-    corks = visitor().get("cart", {}).get("cork", 0)
     return {
-        "corks": corks,
+        "corks": visitor().get("cart", {}).get("cork", 0),
         "notes": sum(map(len, visitor().get("notes", {}).values())),
         "subject": visitor().subject,
         "selector": visitor().selector,
@@ -56,16 +57,6 @@ def add_cork() -> dict[str, Any]:
     return {"read": read, "written": time.monotonic(), "worker": os.getpid()}
 
 
-@lab.post("/slow")
-def slow() -> dict[str, Any]:
-    """Read the session, take two seconds, write to it."""
-    subject = visitor().subject
-    visitor().append("begun", "slow")  # saved at once: now the race may sign out
-    time.sleep(SLOW)
-    session["note"] = f"{subject} was here"
-    return {"subject": subject, "worker": os.getpid()}
-
-
 @lab.post("/note")
 def add_note() -> dict[str, Any]:
     """Read the notes, dawdle, write one: nested, no flag."""
@@ -76,60 +67,73 @@ def add_note() -> dict[str, Any]:
     return {"read": read, "written": time.monotonic(), "worker": os.getpid()}
 
 
+@lab.post("/deep")
+def change_deep() -> dict[str, Any]:
+    """Change something inside of what is stored, and say nothing of it."""
+    number = request.form["number"]
+    session["notes"]["boat"][number] = "changed"
+    return {"worker": os.getpid()}
+
+
+@lab.post("/boat")
+def build_boat() -> dict[str, Any]:
+    """Store the value that is changed from inside afterwards."""
+    session["notes"] = {"boat": {}}
+    return look()
+
+
+@lab.post("/slow")
+def slow() -> dict[str, Any]:
+    """Read the session, take two seconds, write to it."""
+    subject = visitor().subject
+    visitor().append("begun", "slow")  # saved at once: now the scene may sign out
+    time.sleep(SLOW)
+    session["note"] = f"{subject} was here"
+    return {"subject": subject, "worker": os.getpid()}
+
+
+# --- Scenes that the server plays: what happens, one JSON object a line -------------------------
+
+
 @lab.post("/race")
 def race() -> Response:
-    """Sign out while a slow request is under way: the exchanges, one JSON object a line, as they happen."""
+    """A slow request over a sign-out."""
+    return _played(lambda site: attacks.slow_over_sign_out(site, books(), state()))
+
+
+@lab.post("/planted")
+def planted() -> Response:
+    """A planted cookie over a sign-in."""
+    return _played(lambda site: attacks.planted_cookie(site, books()))
+
+
+@lab.post("/rush")
+def last_five() -> Response:
+    """Thirty shoppers, five pieces."""
+    return _played(lambda site: rush.last_five(site, books().file))
+
+
+def _played(scene: Callable[[Site], Iterator[Any]]) -> Response:
     # The server's own address, not the Host header, which anybody can set.
     host, port = request.environ["SERVER_NAME"], int(request.environ["SERVER_PORT"])
     if host not in ("127.0.0.1", "localhost", "::1"):
-        abort(501, "The race runs on loopback only.")
-    steps = Race(host, port, current_app.config["SESSION_COOKIE_NAME"], state()).run()
-    return Response(_lines(steps), mimetype="application/x-ndjson")
+        abort(501, "This is played on loopback only.")
+    site = Site(host, port, current_app.config["SESSION_COOKIE_NAME"], time.monotonic())
+    return Response(stream_with_context(_lines(scene(site))), mimetype="application/x-ndjson")
 
 
 def _lines(steps: Iterator[Any]) -> Iterator[bytes]:
-    for step in steps:
+    for step in _safely(steps):
         yield msgspec.json.encode(step) + b"\n"
 
 
-class Scene(Struct, frozen=True):
-    """One thing to try: what it does, and the code that it tries it on."""
-
-    name: str
-    title: str
-    does: str
-    button: str
-    handler: Callable[[], object]
-
-    @property
-    def source(self) -> str:
-        """The handler as it stands in this file."""
-        return inspect.getsource(self.handler)
-
-
-SCENES = (
-    Scene(
-        "corks",
-        "Fifty adds at once",
-        "Your browser adds a cork float to your cart 50 times, as many at a time as it can. Each request"
-        " reads the cart, dawdles for 50 ms and writes it back. One setting says that quantities add up.",
-        "Add 50 corks",
-        add_cork,
-    ),
-    Scene(
-        "race",
-        "A slow request over a sign-out",
-        "A second browser (played by the server) starts a request that takes two seconds and then writes"
-        " to its session. Meanwhile it signs out. Your own session is not touched.",
-        "Race the sign-out",
-        slow,
-    ),
-    Scene(
-        "tabs",
-        "Two tabs, one session",
-        "Two tabs write 20 notes each, side by side, deep inside one value of your session. There is no"
-        " setting, no flag and no lock.",
-        "Write from two tabs",
-        add_note,
-    ),
-)
+def _safely(steps: Iterator[Any]) -> Iterator[Any]:
+    if not _playing.acquire(blocking=False):
+        yield Verdict(False, "Several of these are running already. Try again in a few seconds.")
+        return
+    try:
+        yield from steps
+    except (OSError, HTTPException, msgspec.DecodeError, KeyError) as error:
+        yield Verdict(False, f"It could not be played: {str(error) or type(error).__name__}.")
+    finally:
+        _playing.release()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import secrets
+import signal
 import socket
 from pathlib import Path
 from typing import Any
@@ -19,24 +20,21 @@ PORTS = 20  # tried, from the one that is wanted on
 THREADS = 8  # in each worker
 
 
-def default_file() -> Path:
-    """Where the shop keeps its state if nothing else is said (XDG base directory specification)."""
-    home = os.environ.get("XDG_STATE_HOME") or str(Path.home() / ".local" / "state")
-    return Path(home) / "moored" / "demo" / "shop.db"
-
-
 def serve(url: str | None, port: int, workers: int) -> int:
     """What ``moored.demo.serve`` promises."""
     try:
-        import gunicorn  # type: ignore[import-untyped] # noqa: F401 - is it there?
-    except ModuleNotFoundError:
+        import argon2  # noqa: F401 # pyright: ignore[reportUnusedImport] - is it there?
+        import gunicorn  # type: ignore[import-untyped] # noqa: F401
+    except ModuleNotFoundError as missing:
         raise ConfigurationError(
-            "the demo needs gunicorn, which is not installed: pip install 'moored[demo]'."
+            f"the demo needs {missing.name}, which is not installed: pip install 'moored[demo]'."
         ) from None
+    from moored.demo.app import create_app, default_folder
+
+    folder = default_folder()
+    books = folder / "books.db"
     if url is None:
-        file = default_file()
-        file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        url = sqlite_url(file)
+        url = sqlite_url(folder / "shop.db")
     place = parse(url)[1]
     if place.scheme == "memory" and workers > 1:
         raise ConfigurationError(
@@ -44,15 +42,15 @@ def serve(url: str | None, port: int, workers: int) -> int:
         )
     # A SQLite file has a secret beside it.  Elsewhere: one for this run, known to all workers.
     own = place.scheme != "sqlite" and not os.environ.get("MOORED_SECRET")
-    from moored.demo.app import create_app
-
-    app = create_app(url, secrets.token_urlsafe(32) if own else None)
+    app = create_app(url, secrets.token_urlsafe(32) if own else None, books)
     listener, taken = _listen(port)
     actual = listener.getsockname()[1]
     # Browsers send a cookie to every port of a host: two demos must not take it from each other.
     app.config["SESSION_COOKIE_NAME"] = f"moored_demo_{actual}"
     logging.getLogger("moored").setLevel(logging.ERROR)  # that a secret was made up is no news here
-    return _run(app, listener, workers, _words(actual, str(place), workers, port if taken else None, own))
+    return _run(
+        app, listener, workers, _words(actual, str(place), books, workers, port if taken else None, own)
+    )
 
 
 def _listen(port: int) -> tuple[socket.socket, bool]:
@@ -70,12 +68,13 @@ def _listen(port: int) -> tuple[socket.socket, bool]:
     raise ConfigurationError(f"no port from {port} on is free; name another one.")
 
 
-def _words(port: int, place: str, workers: int, taken: int | None, own: bool) -> str:
+def _words(port: int, place: str, books: Path, workers: int, taken: int | None, own: bool) -> str:
     lines = [
         "",
         f"  Moored's demo shop is open:  http://{HOST}:{port}",
         "",
         f"  State    {place}",
+        f"  Books    {books} (accounts and orders)",
         f"  Server   gunicorn, {workers} worker{'s' if workers > 1 else ''}, {THREADS} threads each",
         *([f"  Port     {taken} is taken, so this is the next free one"] if taken else []),
         *(["  Secret   made for this run: sessions end with it"] if own else []),
@@ -83,6 +82,17 @@ def _words(port: int, place: str, workers: int, taken: int | None, own: bool) ->
         "",
     ]
     return "\n".join(lines)
+
+
+def _leave_signals_to_the_server(worker: Any) -> None:
+    """Ctrl-C reaches all processes of a terminal: let the workers wait until the server asks them to end.
+
+    Gunicorn's threaded worker shuts its pool down inside of its handler of SIGINT and SIGQUIT, under
+    a lock that a second signal, or the request that it interrupts, may hold: then it hangs.  Its
+    handler of SIGTERM only sets a mark.
+    """
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGQUIT, worker.handle_exit)
 
 
 def _run(app: Flask, listener: socket.socket, workers: int, words: str) -> int:
@@ -94,7 +104,8 @@ def _run(app: Flask, listener: socket.socket, workers: int, words: str) -> int:
         "worker_class": "gthread",
         "threads": THREADS,
         "keepalive": 0,  # each request goes to whichever worker is free, not to that of its connection
-        "loglevel": "error",  # a warning says that Ctrl-C reached a worker before gunicorn asked it to end
+        "loglevel": "error",
+        "post_worker_init": _leave_signals_to_the_server,
         "graceful_timeout": 3,
         "control_socket_disable": True,
         "when_ready": lambda _server: print(words, flush=True),  # it listens, and signals end it cleanly

@@ -52,20 +52,29 @@ async function fire(mark, url, body) {
   }
 }
 
-function count(result, sent, answers, kept) {
+function figures(result, pairs, ...paragraphs) {
+  const list = element("dl", "", "numbers");
+  for (const [name, number] of pairs) {
+    const pair = element("div", "", /lost|oversold/.test(name) ? (number ? "bad" : "good") : "");
+    pair.append(element("dt", name), element("dd", number));
+    list.append(pair);
+  }
+  result.replaceChildren(list, ...paragraphs);
+}
+
+function count(result, sent, answers, kept, otherwise) {
   const acknowledged = answers.filter(Boolean);
   const lost = acknowledged.length - kept;
-  const numbers = element("dl", "", "numbers");
-  for (const [name, number] of [["sent", sent], ["acknowledged", acknowledged.length], ["kept", kept], ["lost", lost]]) {
-    const pair = element("div", "", name === "lost" ? (lost ? "bad" : "good") : "");
-    pair.append(element("dt", name), element("dd", number));
-    numbers.append(pair);
-  }
   const workers = new Map();
   for (const { worker } of acknowledged) workers.set(worker, (workers.get(worker) ?? 0) + 1);
-  const whole = `The same requests, had each written back whole what it read, would have kept ${replayed(acknowledged)}.`;
   const who = [...workers].map(([worker, answered]) => `${answered} by worker ${worker}`).join(", ");
-  result.replaceChildren(numbers, element("p", whole), element("p", `Answered ${who}.`, "soft"));
+  figures(
+    result,
+    [["sent", sent], ["acknowledged", acknowledged.length], ["kept", kept], ["lost", lost]],
+    element("p", otherwise ?? `The same requests, had each written back whole what it read, would have kept ${replayed(acknowledged)}.`),
+    element("p", `Answered ${who}.`, "soft"),
+  );
+  return lost === 0 && acknowledged.length === sent;
 }
 
 function settle(rows, kept) {
@@ -74,6 +83,37 @@ function settle(rows, kept) {
   }
 }
 
+// What the server plays: its steps as they happen, and the verdict.
+async function played(url, result, step) {
+  let held = false;
+  const response = await send(url, form({}));
+  if (!response.ok) throw new Error(`${url} answered ${response.status}`);
+  for await (const line of lines(response.body)) {
+    if (line.type === "verdict") {
+      held = line.held;
+      figures(result, Object.entries(line.numbers), element("p", line.text, held ? "verdict good" : "verdict bad"));
+    } else step(line);
+  }
+  return held;
+}
+
+function exchanges(picture) {
+  const list = element("ol", "", "exchanges");
+  picture.replaceChildren(list);
+  return (step) => {
+    const line = element("li");
+    line.append(
+      element("span", `${step.at.toFixed(2)} s`, "at"),
+      element("code", step.request),
+      element("span", `${step.status}`, "status"),
+      element("small", `${step.who}: ${step.says}`),
+    );
+    if (step.cookie !== "none") line.append(element("span", `Set-Cookie: ${step.cookie}`, `cookie ${step.cookie}`));
+    list.append(line);
+  };
+}
+
+// Each plays its scene and answers whether everything was kept.
 const scenes = {
   async corks(picture, result) {
     const before = await ask("/lab/begin", form({}));
@@ -81,7 +121,7 @@ const scenes = {
     const answers = await Promise.all(row.map((mark) => fire(mark, "/lab/cork", form({}))));
     const kept = (await ask("/lab/look")).corks - before.corks;
     settle([row], kept);
-    count(result, MANY, answers, kept);
+    return count(result, MANY, answers, kept);
   },
 
   async tabs(picture, result) {
@@ -95,31 +135,34 @@ const scenes = {
     const answers = (await Promise.all([tab("left", rows[0]), tab("right", rows[1])])).flat();
     const { notes } = await ask("/lab/look");
     settle(rows, notes);
-    count(result, 2 * NOTES, answers, notes);
+    return count(result, 2 * NOTES, answers, notes);
+  },
+
+  async deep(picture, result) {
+    await ask("/lab/boat", form({}));
+    const [row] = marks(picture, 1, NOTES);
+    const answers = [];
+    for (const [number, mark] of row.entries()) answers.push(await fire(mark, "/lab/deep", form({ number })));
+    const { notes } = await ask("/lab/look");
+    settle([row], notes);
+    const otherwise = "A session that only notices when something is assigned to it would have kept 0: here nothing is.";
+    return count(result, NOTES, answers, notes, otherwise);
+  },
+
+  async rush(picture, result) {
+    const [row] = marks(picture, 1, 30);
+    for (const mark of row) mark.className = "sent";
+    result.replaceChildren(element("p", "The shoppers fill their carts …"));
+    const fates = { bought: "kept", "sold out": "refused", failed: "lost" };
+    return played("/lab/rush", result, ({ number, fate }) => (row[number].className = fates[fate]));
   },
 
   async race(picture, result) {
-    const list = element("ol", "", "exchanges");
-    picture.replaceChildren(list);
     result.replaceChildren(element("p", "The slow request takes two seconds …"));
-    const response = await send("/lab/race", form({}));
-    if (!response.ok) throw new Error(`/lab/race answered ${response.status}`);
-    for await (const step of lines(response.body)) {
-      if (step.type === "verdict") {
-        result.replaceChildren(element("p", step.text, step.held ? "verdict good" : "verdict bad"));
-        continue;
-      }
-      const line = element("li");
-      line.append(
-        element("span", `${step.at.toFixed(2)} s`, "at"),
-        element("code", step.request),
-        element("span", `${step.status}`, "status"),
-        element("span", `Set-Cookie: ${step.cookie}`, `cookie ${step.cookie}`),
-        element("small", step.says),
-      );
-      list.append(line);
-    }
+    return played("/lab/race", result, exchanges(picture));
   },
+
+  planted: (picture, result) => played("/lab/planted", result, exchanges(picture)),
 };
 
 async function* lines(body) {
@@ -140,12 +183,14 @@ for (const button of document.querySelectorAll("[data-scene]")) {
     const result = document.getElementById(`${name}-result`);
     const others = document.querySelectorAll("[data-scene]");
     others.forEach((other) => other.setAttribute("aria-disabled", "true"));
+    delete result.dataset.held;
     result.replaceChildren();
     try {
-      await scenes[name](document.getElementById(`${name}-picture`), result);
+      result.dataset.held = await scenes[name](document.getElementById(`${name}-picture`), result);
       await refresh();
     } catch (error) {
       result.replaceChildren(element("p", `That did not work: ${error.message}.`, "verdict bad"));
+      result.dataset.held = false;
     } finally {
       others.forEach((other) => other.removeAttribute("aria-disabled"));
     }

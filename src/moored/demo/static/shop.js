@@ -1,15 +1,15 @@
-// Forms are sent without leaving the page, which then shows the new cart and devices.
-// Without this file they work as forms do.
+// Forms marked data-live are sent without leaving the page, which then shows the new cart; no form is
+// sent twice by a double click.  Without this file they work as forms do.
 
 const said = document.getElementById("said");
 let silence;
 
-// Say it for a while: to those who cannot see the cart, because of a small window or otherwise.
+// Say it for a while: also to those who cannot see the cart.
 function say(text, kind = "") {
   clearTimeout(silence);
   said.textContent = text;
   said.className = kind;
-  silence = setTimeout(() => said.replaceChildren(), kind ? 20_000 : 5_000);
+  silence = setTimeout(() => said.replaceChildren(), kind ? 20_000 : 4_000);
 }
 
 function show(html) {
@@ -18,12 +18,14 @@ function show(html) {
   const says = [];
   for (const part of document.querySelectorAll("[data-part]")) {
     const fresh = next.getElementById(part.id);
-    if (!fresh) throw new Error("not the shop's page");
+    if (!fresh) throw new Error("that is not the shop's page");
+    fresh.toggleAttribute("aria-current", false);
+    for (const name of part.getAttributeNames()) if (name === "aria-current") fresh.setAttribute(name, part.getAttribute(name));
     if (part.isEqualNode(fresh)) continue; // what is being typed there stays
     if (fresh.dataset.says !== part.dataset.says) says.push(fresh.dataset.says);
     const within = part.contains(focus);
     part.replaceWith(fresh);
-    if (within) (document.getElementById(focus.id) ?? fresh.querySelector("h2")).focus({ preventScroll: true });
+    if (within) (document.getElementById(focus.id) ?? document.getElementById("main")).focus({ preventScroll: true });
   }
   if (says.length) say(says.join(". "));
 }
@@ -31,18 +33,10 @@ function show(html) {
 export const send = (url, body) => fetch(url, body === undefined ? {} : { method: "POST", body });
 
 export async function refresh() {
-  show(await (await send("/")).text());
+  show(await (await send(location.pathname)).text());
 }
 
-document.documentElement.classList.add("scripted");
-
-document.addEventListener("change", ({ target }) => {
-  if (target.name === "quantity" && target.form.reportValidity()) target.form.requestSubmit();
-});
-
-document.addEventListener("submit", async (event) => {
-  event.preventDefault();
-  const { target: form, submitter } = event;
+async function sendLive(form, submitter) {
   const number = submitter?.name === "remove" ? null : form.elements.quantity;
   const before = number?.defaultValue;
   if (number && number.value === before) return; // Enter, after the change was sent
@@ -52,8 +46,8 @@ document.addEventListener("submit", async (event) => {
   submitter?.setAttribute("aria-busy", "true");
   try {
     const response = await send(form.action, body);
+    if (!response.ok) throw new Error(`the shop answered ${response.status}`);
     const html = await response.text();
-    if (!html.includes('id="cart"')) throw new Error(`the shop answered ${response.status}`);
     submitter?.removeAttribute("aria-busy");
     show(html);
   } catch (error) {
@@ -61,5 +55,32 @@ document.addEventListener("submit", async (event) => {
     if (number) number.defaultValue = before;
   } finally {
     submitter?.removeAttribute("aria-busy");
+  }
+}
+
+document.documentElement.classList.add("scripted");
+
+document.addEventListener("change", ({ target }) => {
+  if (target.name === "quantity" && target.form.reportValidity()) target.form.requestSubmit();
+});
+
+document.addEventListener("submit", (event) => {
+  const { target: form, submitter } = event;
+  if ("live" in form.dataset) {
+    event.preventDefault();
+    sendLive(form, submitter);
+  } else if (form.dataset.sent) {
+    event.preventDefault();
+  } else {
+    form.dataset.sent = "yes";
+    submitter?.setAttribute("aria-busy", "true");
+  }
+});
+
+// Back again, by the browser's own memory of the page.
+addEventListener("pageshow", () => {
+  for (const form of document.querySelectorAll("form[data-sent]")) {
+    delete form.dataset.sent;
+    form.querySelector("[aria-busy]")?.removeAttribute("aria-busy");
   }
 });
