@@ -95,13 +95,19 @@ async def accepts_plain(gate: Gate) -> bool:
 class RememberedSession(FlaskSession):
     """A session that may have been begun by a remember-me cookie."""
 
-    def gate(self, subject: str, *, anew: bool = False) -> Gate:
+    @property
+    def known_gate(self) -> Gate | None:
+        """The gate that was read last in this request."""
+        return self._draft.gate
+
+    def gate(self, subject: str) -> Gate:
         """The gate through which the subject signs in in this request: read now, if it was not yet."""
-        draft = self._open_draft
-        if anew or draft.gate is None or draft.gate.subject != subject:
+        known = self.known_gate
+        if known is None or known.subject != subject:
             self.signing_in(subject)
-        assert draft.gate is not None
-        return draft.gate
+            known = self.known_gate
+        assert known is not None
+        return known
 
     def logout_everywhere(self, *, keep_this: bool = False) -> None:
         """End every session of whoever is signed in, at once; this one too unless ``keep_this``.
@@ -112,7 +118,7 @@ class RememberedSession(FlaskSession):
         super().logout_everywhere(keep_this=keep_this)
         stored = self._draft.session
         if keep_this and stored is not None and stored.owner is not None and _remembered() == stored.owner:
-            self.gate(stored.owner, anew=True)
+            self.signing_in(stored.owner)
             self["_remember"] = "set"  # asks Flask-Login for it
 
 
@@ -216,8 +222,13 @@ class Remembering(LoginManager):  # type: ignore[misc]  # untyped
     def _check_for(self, interface: RememberingInterface) -> str | None:
         session = _session()
         subject, given = subject_of(str(session["_user_id"])), request.cookies.get(_name() + SUFFIX)
-        refreshes = current_app.config.get("REMEMBER_COOKIE_REFRESH_EACH_REQUEST")
-        if refreshes and given and _decoded(given) and session.subject == subject and not session.modified:
+        if (
+            current_app.config.get("REMEMBER_COOKIE_REFRESH_EACH_REQUEST")
+            and (given and _decoded(given))
+            and session.known_gate is None
+            and session.subject == subject
+            and not session.modified
+        ):
             return given  # as good as it was before, which need not be asked at every request
         gate = session.gate(subject)
         if not gate.epoch:
