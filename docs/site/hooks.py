@@ -1,7 +1,8 @@
 """What MkDocs cannot do by settings: pages of the repository's root as pages of the site.
 
 ``CHANGELOG.md`` and its like stand beside README, where everybody looks for them.  The site has
-them under *Project*, and links between them and the pages of ``docs`` are made to fit there.
+them under *Project*, and links between them and the pages of ``docs`` are made to fit there.  A link
+whose text is the name of a page's file, as it suits a repository, shows the page's title here.
 """
 
 from __future__ import annotations
@@ -24,7 +25,8 @@ MOVED = {
     "SECURITY.md": "project/reporting.md",
     "README.md": "README.md",
 }
-_LINK = re.compile(r"(\]\()([^)\s#:]+)((?:#[^)\s]*)?\))")
+_LINK = re.compile(r"\[([^\]]*)\]\(([^)\s#:]+)((?:#[^)\s]*)?)\)")
+_TITLE = re.compile(r"^# (.+)$", re.MULTILINE)
 
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:
@@ -41,8 +43,12 @@ def on_page_markdown(markdown: str, page: Page, **_: Any) -> str:
     came_from = next((name for name, there in MOVED.items() if there == uri and name != uri), f"docs/{uri}")
 
     def fitting(link: re.Match[str]) -> str:
-        target = posixpath.normpath(posixpath.join(posixpath.dirname(came_from), link[2]))
+        text, path, anchor = link.groups()
+        target = posixpath.normpath(posixpath.join(posixpath.dirname(came_from), path))
+        if text == path.rpartition("/")[2] and text.endswith(".md"):
+            title = _TITLE.search((ROOT / target).read_text())
+            text = title[1] if title else text
         there = MOVED.get(target, target.removeprefix("docs/"))
-        return f"{link[1]}{posixpath.relpath(there, posixpath.dirname(uri) or '.')}{link[3]}"
+        return f"[{text}]({posixpath.relpath(there, posixpath.dirname(uri) or '.')}{anchor})"
 
     return _LINK.sub(fitting, markdown)

@@ -1,0 +1,30 @@
+"""What the comparison quotes is what was measured."""
+
+from __future__ import annotations
+
+from tests.docs.pages import DOCS, table
+
+QUOTED = {
+    "Flask's cookie": "Flask's cookie",
+    "Flask-Session, Redis": "Flask-Session, Redis",
+    "Flask-Session, files": "Flask-Session, files",
+    "Flask-Session, SQLAlchemy on SQLite": "Flask-Session, SQLite FULL",
+    "redis-py by hand, without any promise": "by hand, Redis",
+    "Moored, Redis": "Moored, Redis",
+    "Moored, SQLite": "Moored, SQLite FULL",
+}
+
+
+def test_costs_are_the_medians_of_the_last_run() -> None:
+    measured = _measured()
+    heading = ("", "untouched", "read", "changed", "its round trips for a change")
+    rows = {row[0]: row[1:4] for row in table(DOCS / "comparison.md", *heading)}
+    assert rows == {name: measured[source] for name, source in QUOTED.items()}
+
+
+def _measured() -> dict[str, list[str]]:
+    """The medians of the first table about requests, in whole microseconds."""
+    text = (DOCS / "performance.md").read_text()
+    part = text.partition("Microseconds added over bare Flask")[2].partition("Round trips and bytes")[0]
+    rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in part.splitlines() if line[:1] == "|"]
+    return {row[0]: [str(round(float(cell.split()[0]))) for cell in row[1:]] for row in rows[2:]}
