@@ -116,6 +116,12 @@ class RedisRows:
                 return not found
         return False
 
+    def close(self) -> None:
+        """Close the connections; the place can be used again."""
+        stack, self._stack = self._stack, Stack(self._connector.open, self._limit)
+        if stack.pid == os.getpid():
+            stack.close()
+
     # --- The server -----------------------------------------------------------------------------
 
     def _scan(self, cursor: bytes) -> tuple[bytes, list[str]]:
