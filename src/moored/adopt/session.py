@@ -75,7 +75,9 @@ def old_session(proof: OldProof, row: Row, settings: SessionSettings) -> OldSess
     """What a request knows of the session in a row."""
     now = int(time.time() * 1000)
     expires = now + settings.idle if row.expires is None else row.expires
-    fields = fields_of(row.values, settings.depth) | {"@seen": b"%d" % (expires - settings.idle)}
+    fields = fields_of(row.values, settings.depth)
+    # A cookie that is signed anew is not younger for it.
+    fields |= {"@seen": b"%d" % (expires - settings.idle), "@since": b"%d" % since(row)}
     subject = subject_in(row.values, settings)
     owner = subject or text(fields.get("@owner"))
     return OldSession(proof.selector, 0, fields, subject, owner, expires, now, proof=proof, raw=row.raw)
@@ -113,9 +115,7 @@ def _noted(notes: object) -> dict[str, bytes]:
 
 def since(row: Row) -> int:
     """From when it is known to be younger than an ending everywhere; 0 if it may be older."""
-    if row.written is not None:
-        return row.written
-    return integer(_noted(row.values.get(NOTES)), "@since")
+    return integer(_noted(row.values.get(NOTES)), "@since") or row.written or 0
 
 
 def subject_in(values: Mapping[str, Any], settings: SessionSettings) -> str | None:

@@ -47,10 +47,9 @@ class Adopting:
         self.server, self.olds, self.window = server, olds, window
         self.settings = server.settings
 
-    @property
-    def at_once(self) -> bool:
-        """Once no old worker is serving any more."""
-        return not self.window.is_open
+    def at_once(self, session: Session | None) -> bool:
+        """Those that are here, once no old worker is serving any more."""
+        return not self.window.is_open and not isinstance(session, OldSession)
 
     async def proofs(self, cookies: Iterable[str]) -> Sequence[Proof]:
         """Our own credentials, and what other cookies prove by the old library's rules."""

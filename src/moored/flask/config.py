@@ -16,6 +16,7 @@ from moored.merge import Rules
 from moored.url import one_of
 
 PREFIX = "MOORED_"
+HOUR = 3_600_000  # milliseconds
 
 
 def milliseconds(value: object) -> int:
@@ -25,6 +26,16 @@ def milliseconds(value: object) -> int:
     if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 < value < 1e10:
         raise ValueError("a number of seconds above 0, or a timedelta")
     return int(value * 1000)
+
+
+def milliseconds_or_none(value: object) -> int:
+    """A duration in seconds or as a timedelta; 0 for none."""
+    if not isinstance(value, bool) and value in (0, timedelta()):
+        return 0
+    try:
+        return milliseconds(value)
+    except ValueError:
+        raise ValueError("a number of seconds, 0 for none, or a timedelta") from None
 
 
 def above_zero(value: object) -> int:
@@ -45,6 +56,12 @@ def switch(value: object) -> None:
     """On or off; text is refused because Python takes all of it for on, "False" too."""
     if value not in (True, False, None):
         raise ValueError("True or False")
+
+
+def on_or_off(value: object) -> bool:
+    """On or off."""
+    switch(value)
+    return bool(value)
 
 
 def names(value: object) -> tuple[str, ...]:
@@ -87,6 +104,18 @@ def word(*words: str) -> Callable[[object], str]:
     return check
 
 
+def some(*words: str) -> Callable[[object], tuple[str, ...]]:
+    """A list of a few words; one of them alone will do, and an empty list is none."""
+
+    def check(value: object) -> tuple[str, ...]:
+        given = (value,) if isinstance(value, str) else value
+        if not isinstance(given, (list, tuple)) or not all(one in words for one in given):
+            raise ValueError(f"a list of {' and '.join(map(repr, words))}")
+        return tuple(given)
+
+    return check
+
+
 class Setting(Struct, frozen=True):
     """One setting: what its value must be, its default, and what it is for."""
 
@@ -101,6 +130,19 @@ SETTINGS: dict[str, Setting] = {
         word("engine", "signed-cookie", "sealed-cookie"),
         "engine",
         "where sessions are: in the engine, or in the cookie itself, readable (signed) or not (sealed)",
+    ),
+    "MOORED_ADOPT": Setting(
+        some("flask-session", "flask-cookie"),
+        None,
+        "whose live sessions to take over; default: Flask-Session's in its place (drop-in), else nobody's",
+    ),
+    "MOORED_ALONGSIDE": Setting(
+        milliseconds_or_none,
+        HOUR,
+        "seconds from the first worker with Moored for which workers without it may still serve",
+    ),
+    "MOORED_ADOPT_PICKLE": Setting(
+        on_or_off, False, "read adopted sessions that were pickled, with an unpickler for plain values only"
     ),
     "MOORED_SESSION_IDLE": Setting(
         milliseconds,

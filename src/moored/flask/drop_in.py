@@ -1,4 +1,4 @@
-"""``Session``: in place of Flask-Session's, with its settings."""
+"""``Session``: in place of Flask-Session's, with its settings and its live sessions."""
 
 from __future__ import annotations
 
@@ -6,16 +6,18 @@ from typing import Any
 
 from flask import Flask
 
+from moored.adopt.flask_session import flask_session
 from moored.errors import ConfigurationError
 from moored.flask.config import read
 from moored.flask.extension import Moored
 from moored.state import State
 from moored.url import parse
 
+ADOPTED = ("redis", "sqlalchemy", "filesystem", "cachelib")
+FILES = ("filesystem", "cachelib")
 INSTEAD = {
-    "sqlalchemy": "a SQLite file (MOORED_URL = 'sqlite:///sessions.db') or Redis",
-    "filesystem": "a SQLite file: MOORED_URL = 'sqlite:///sessions.db'",
-    "cachelib": "a SQLite file: MOORED_URL = 'sqlite:///sessions.db'",
+    "sqlalchemy": "Redis (MOORED_URL = 'redis://host:6379/0'), or a SQLite file (MOORED_URL ="
+    " 'sqlite:///sessions.db') where one host serves",
     "memcached": "Redis: MOORED_URL = 'redis://host:6379/0'",
     "mongodb": "Redis: MOORED_URL = 'redis://host:6379/0'",
     "dynamodb": "Redis: MOORED_URL = 'redis://host:6379/0'",
@@ -25,12 +27,12 @@ INSTEAD = {
 class Session(Moored):
     """``Session(app)`` as Flask-Session's users write it, or ``Session()`` and ``init_app(app)``.
 
-    Understands ``SESSION_TYPE = "redis"`` with ``SESSION_REDIS`` (the client is not touched:
-    its connection settings are used, its retries are not), ``SESSION_KEY_PREFIX`` and
-    ``SESSION_PERMANENT``.  ``SESSION_USE_SIGNER``, ``SESSION_ID_LENGTH`` and
-    ``SESSION_SERIALIZATION_FORMAT`` need nothing done: every cookie carries a keyed check.
-    ``MOORED_URL``, in the settings or the environment, wins.  Raises ConfigurationError for
-    other types, naming what to use.
+    State is kept where ``SESSION_TYPE = "redis"`` and ``SESSION_REDIS`` say (the client is not
+    touched: its connection settings are used, its retries are not), or at ``MOORED_URL``,
+    which wins; for sessions in files, by default in a SQLite file.  ``SESSION_KEY_PREFIX``
+    and ``SESSION_PERMANENT`` are understood.  Live sessions of Flask-Session on Redis, in
+    SQLAlchemy or in files are taken over, unless ``MOORED_ADOPT`` is an empty list.  Raises
+    ConfigurationError for other types, naming what to use.
     """
 
     def init_app(self, app: Flask) -> None:
@@ -38,16 +40,31 @@ class Session(Moored):
         found = read(app)
         permanent = bool(app.config.get("SESSION_PERMANENT", True))
         kind = str(app.config.get("SESSION_TYPE") or "").lower()
-        if not kind and app.config.get("SESSION_REDIS") is not None:
-            kind = "redis"
-        if self._chosen(found) or kind in ("", "null"):
-            super().init_app(app)
-            app.session_interface.session_class.permanent_by_default = permanent  # type: ignore[attr-defined]
-            return
-        if kind != "redis":
+        if kind in ("", "null"):
+            kind = "redis" if app.config.get("SESSION_REDIS") is not None else ""
+        if found["MOORED_ADOPT"] is None and kind in ADOPTED and found["MOORED_SESSION_STORE"] == "engine":
+            found["MOORED_ADOPT"] = ("flask-session",)
+        if kind in FILES and "flask-session" in (found["MOORED_ADOPT"] or ()):
+            _check_pickles(app, found)
+        if self._chosen(found) or not kind or kind in FILES:
+            self._set_up_at_url(app, found, permanent)
+        elif kind == "redis":
+            self._set_up(app, _redis_state(app.config), found, permanent)
+        else:
             instead = INSTEAD.get(kind, "redis, or leave SESSION_TYPE out for a SQLite file")
-            raise ConfigurationError(f"SESSION_TYPE = {kind!r} is not supported here yet. Use {instead}.")
-        self._set_up(app, _redis_state(app.config), found, permanent)
+            raise ConfigurationError(
+                f"with SESSION_TYPE = {kind!r}, Moored must be told where to keep sessions. Use {instead}."
+            )
+
+
+def _check_pickles(app: Flask, found: dict[str, Any]) -> None:
+    """Flask-Session's files are pickles, which are not read unless somebody says so."""
+    if not found["MOORED_ADOPT_PICKLE"] and not flask_session(app, allow_pickle=False).is_empty():
+        raise ConfigurationError(
+            "there are sessions of Flask-Session in files, and those are pickles. To take them over, set"
+            " MOORED_ADOPT_PICKLE = True: they are read by an unpickler that makes plain values and runs"
+            " nothing. To let everybody sign in again instead, set MOORED_ADOPT = []."
+        )
 
 
 def _redis_state(config: dict[str, Any]) -> State:

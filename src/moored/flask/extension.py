@@ -43,10 +43,12 @@ class Moored:
 
     def init_app(self, app: Flask) -> None:
         """Give the app its state, and let its sessions be kept there."""
-        found = read(app)
+        self._set_up_at_url(app, read(app))
+
+    def _set_up_at_url(self, app: Flask, found: dict[str, Any], permanent: bool = False) -> None:
         embedded = sqlite_url(Path(app.instance_path) / "moored.db")
         chosen = self._chosen(found)
-        self._set_up(app, State(chosen or embedded), found, chosen=chosen is not None)
+        self._set_up(app, State(chosen or embedded), found, permanent, chosen is not None)
 
     def _chosen(self, found: dict[str, Any]) -> str | None:
         """The URL that somebody chose, if anybody did."""
@@ -63,6 +65,10 @@ class Moored:
         config, settings = app.config, session_settings(app, found)
         ring = _Ring(config, state.binding)
         store = _store(found["MOORED_SESSION_STORE"], settings, ring, revocable=chosen)
+        if found["MOORED_ADOPT"]:
+            from moored.flask.adoption import adopting
+
+            store = adopting(app, store, found)
 
         def host() -> SessionHost:
             return SessionHost(

@@ -75,8 +75,6 @@ class ClientSide:
     seconds since 1970.
     """
 
-    at_once = False
-
     def __init__(
         self,
         settings: SessionSettings,
@@ -89,6 +87,10 @@ class ClientSide:
         self.settings, self.ring = settings, ring
         self.sealed, self.revocable = sealed, revocable
         self._clock = clock
+
+    def at_once(self, session: Session | None) -> bool:
+        """They are not: no cookie knows of another."""
+        return False
 
     async def proofs(self, cookies: Iterable[str]) -> Sequence[CookieProof]:
         """The sessions in the different cookies that were made with our keys and have not expired."""

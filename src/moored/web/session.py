@@ -254,7 +254,7 @@ class WebSession(MutableMapping[str, Any]):
         store = self._host.store
         if keep_this:
             self._carry(store.everywhere(session.owner, session.selector))
-            if not store.at_once:  # it is on no list: its cookie says that it is newer than the ending
+            if not store.at_once(session):  # on no list: its cookie says that it is younger than the ending
                 draft.login = session.owner
             return
         try:
@@ -271,7 +271,7 @@ class WebSession(MutableMapping[str, Any]):
     def take(self, name: str, default: Any = None) -> Any:
         """Remove a value and return it: of all that ask at once, exactly one gets it."""
         self._refuse_identity(name)
-        if not self._host.store.at_once:
+        if not self._at_once:
             value = self._here(name, changes.taken)
             return default if value is MISSING else value
         draft = self._flushed(make=False)
@@ -279,7 +279,7 @@ class WebSession(MutableMapping[str, Any]):
             value = self._here(name, changes.taken)
         else:
             program = changes.take(draft.session, name, self._host.settings)
-            draft.session, value = self._at_once(draft, name, program)
+            draft.session, value = self._done(draft, name, program)
         return default if value is MISSING else value
 
     def add(
@@ -309,7 +309,7 @@ class WebSession(MutableMapping[str, Any]):
         read anew at the start and saved at the end; if the block raises, nothing is saved.
         Raises HeldError.
         """
-        if not self._host.store.at_once:
+        if not self._at_once:
             raise UnsupportedError(
                 "exclusive() needs sessions that are kept by Moored on the server; these are in cookies, or"
                 " where another library keeps them."
@@ -333,13 +333,17 @@ class WebSession(MutableMapping[str, Any]):
         finally:
             self._exclusive = False
 
+    @property
+    def _at_once(self) -> bool:
+        return self._host.store.at_once(self._open_draft.session)
+
     def _decide(self, name: str, what: Decide) -> Any:
         self._refuse_identity(name)
-        if not self._host.store.at_once:
+        if not self._at_once:
             return self._here(name, what)
         draft, session = self._stored_session()
         program = changes.decide(session, name, what, self._host.settings)
-        draft.session, answer = self._at_once(draft, name, program)
+        draft.session, answer = self._done(draft, name, program)
         return answer
 
     def _here(self, name: str, what: Decide) -> Any:
@@ -352,7 +356,7 @@ class WebSession(MutableMapping[str, Any]):
             draft.remove(name)
         return answer
 
-    def _at_once(self, draft: Draft, name: str, program: Program[Any]) -> Any:
+    def _done(self, draft: Draft, name: str, program: Program[Any]) -> Any:
         draft.forget(name)
         try:
             return self._carry(program)

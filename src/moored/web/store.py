@@ -27,15 +27,15 @@ class Moved(Struct, frozen=True):
 class SessionStore(Protocol):
     """A place for sessions.
 
-    ``at_once``: changes can be decided where they are made, one after another whoever asks
-    (``add``, ``append``, ``take``, ``exclusive``), and the sessions of a subject are listed.
-    Every method but ``cookie`` is a program; what they promise is what the
+    Every method but ``at_once`` and ``cookie`` is a program; what they promise is what the
     functions of the same names in ``moored.kinds.sessions`` promise, or less where said.
     """
 
-    @property
-    def at_once(self) -> bool:
-        """Is this so?"""
+    def at_once(self, session: Session | None) -> bool:
+        """Are changes of this session, or a new one, decided one after another, whoever makes them?
+
+        (``add``, ``append``, ``take``, ``exclusive``.)  Then a subject's sessions are listed, too.
+        """
         ...
 
     def proofs(self, cookies: Iterable[str]) -> Program[Sequence[Proof]]:
@@ -84,10 +84,12 @@ class SessionStore(Protocol):
 class ServerSide:
     """Sessions in the engine: what ``moored.kinds.sessions`` promises."""
 
-    at_once = True
-
     def __init__(self, settings: SessionSettings, ring: Callable[[], KeyRing]) -> None:
         self.settings, self.ring = settings, ring
+
+    def at_once(self, session: Session | None) -> bool:
+        """They are."""
+        return True
 
     async def proofs(self, cookies: Iterable[str]) -> Sequence[Credential]:
         """The different credentials with a good check."""

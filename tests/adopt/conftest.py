@@ -1,0 +1,78 @@
+from __future__ import annotations
+
+import secrets
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import redis
+from flask import Flask
+from flask_sqlalchemy import SQLAlchemy
+from tests.adopt.shops import Pair, after, before, store
+
+from moored.adopt.redis_rows import RedisRows
+from moored.flask.extension import mooring
+from moored.testing.servers import RedisServer
+
+KINDS = ["redis", "signed", "sqlalchemy", "files", "cookie"]
+
+
+@pytest.fixture(params=KINDS)
+def kind(request: pytest.FixtureRequest) -> str:
+    """Where the old sessions are."""
+    return str(request.param)
+
+
+@pytest.fixture
+def pair(kind: str, tmp_path: Path, redis_server: RedisServer) -> Iterator[Pair]:
+    """Makes the shop as it was and as it is, which share what the old library shares."""
+    made: list[Flask] = []
+    clients: list[redis.Redis] = []
+    prefix = secrets.token_hex(6) + ":"
+
+    def config() -> dict[str, Any]:
+        common: dict[str, Any] = {
+            "instance_path": str(tmp_path),
+            "MOORED_URL": f"{redis_server.url}?prefix=m{prefix}",
+        }
+        match kind:
+            case "redis" | "signed":
+                clients.append(client := redis.Redis(port=redis_server.port))
+                return {
+                    "instance_path": str(tmp_path),
+                    "SESSION_TYPE": "redis",
+                    "SESSION_REDIS": client,
+                    "SESSION_KEY_PREFIX": prefix,
+                    "SESSION_USE_SIGNER": kind == "signed",
+                }
+            case "sqlalchemy":
+                return {
+                    **common,
+                    "SESSION_TYPE": "sqlalchemy",
+                    "SESSION_SQLALCHEMY": SQLAlchemy(),
+                    "SQLALCHEMY_DATABASE_URI": f"sqlite:///{tmp_path}/old.db",
+                }
+            case "files":
+                folder = str(tmp_path / "files")
+                more = {"SESSION_FILE_DIR": folder, "MOORED_ADOPT_PICKLE": True}
+                return {**common, "SESSION_TYPE": "filesystem", **more}
+        return {**common, "MOORED_ADOPT": ["flask-cookie"]}
+
+    def make(which: Any, **settings: Any) -> Flask:
+        app: Flask = which(**{**config(), **settings})
+        made.append(app)
+        return app
+
+    def pairing(**settings: Any) -> tuple[Flask, Flask]:
+        return make(before), make(after, **settings)
+
+    yield pairing
+    for app in made:
+        if "moored" in app.extensions:
+            mooring(app).state.close()
+            for place in [getattr(old, "place", None) for old in store(app).olds]:
+                if isinstance(place, RedisRows):
+                    place.close()
+    for client in clients:
+        client.close()
