@@ -5,7 +5,7 @@ from __future__ import annotations
 import socket
 import time
 from collections.abc import Callable, Sequence
-from pathlib import Path
+from contextlib import suppress
 from types import TracebackType
 from typing import Self
 
@@ -18,20 +18,18 @@ class NotRun(Exception):
 
 
 class Gate:
-    """A Unix socket in ``folder``, to be used as a context.
+    """A socket on loopback, to be used as a context.
 
     Who comes writes one line, which says what for, and reads how many seconds it is to wait
     before it goes on.
     """
 
-    def __init__(self, folder: Path) -> None:
-        self.path = folder / "gate"
-        self._socket = socket.socket(socket.AF_UNIX)
+    port: int
 
     def __enter__(self) -> Self:
-        self._socket.bind(str(self.path))
-        self._socket.listen(64)
+        self._socket = socket.create_server(("127.0.0.1", 0), backlog=64)
         self._socket.settimeout(STEP)
+        self.port = self._socket.getsockname()[1]
         return self
 
     def __exit__(
@@ -40,13 +38,14 @@ class Gate:
         self._socket.close()
 
     def gather(
-        self, count: int, what: str, patience: float = PATIENCE, unless: Callable[[], bool] = lambda: False
+        self, count: int, what: str, patience: float | None = None, unless: Callable[[], bool] = lambda: False
     ) -> Waiting:
         """Wait until so many have come for that.
 
-        Raises NotRun if they do not in ``patience`` seconds, or when ``unless`` says that they
-        will not: those who did come are sent away, and fail.
+        Raises NotRun if they do not in ``patience`` seconds (by default PATIENCE), or when
+        ``unless`` says that they will not: those who did come are sent away, and fail.
         """
+        patience = PATIENCE if patience is None else patience
         deadline, found = time.monotonic() + patience, Waiting()
         try:
             while len(found) < count:
@@ -65,6 +64,12 @@ class Gate:
             found.close()
             raise
         return found
+
+    def send_away(self, until: Callable[[], bool]) -> None:
+        """Send away all who still come: what they are at fails."""
+        while not until():
+            with suppress(TimeoutError):
+                self._socket.accept()[0].close()
 
 
 class Waiting:

@@ -46,12 +46,12 @@ class Result(Struct, frozen=True):
         """In a few words."""
         if self.error:
             return "not run"
-        refused = f", {self.failed} errors" if self.failed else ""
-        if not self.lost:
-            return (
-                f"{scene.kept} {self.kept} of {self.expected}" if refused else f"{scene.kept} all {self.kept}"
-            )
-        return f"{scene.lost} {self.lost} of {self.expected}{refused}"
+        failed = f", {self.failed} failed" if self.failed else ""
+        if self.lost:
+            return f"{scene.lost} {self.lost} of {self.expected}{failed}"
+        if failed:
+            return f"{scene.kept} {self.kept} of {self.expected}{failed}"
+        return f"{scene.kept} all {self.kept}"
 
 
 class Proof(Struct, frozen=True):
@@ -118,7 +118,7 @@ def _run_side(
         place = Place(str(state), redis, f"{prefix}{side.id}:")
         watch(scenes[0].id, side.id, None)
         try:
-            with Gate(folder) as gate, Server(side, place, gate, folder) as server:
+            with Gate() as gate, Server(side, place, gate, folder) as server:
                 for scene in scenes:
                     watch(scene.id, side.id, None)
                     found.append(_play(scene, side, server, gate, seed))

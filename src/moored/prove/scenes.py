@@ -8,13 +8,13 @@ in which nobody could sign in would find nobody signed in.
 from __future__ import annotations
 
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from random import Random
 
 from msgspec import Struct
 
 from moored.prove.browser import Browser, Visits
-from moored.prove.gate import Gate, NotRun
+from moored.prove.gate import Gate, NotRun, Waiting
 
 TABS = 4  # requests at once
 ROUNDS = 25  # of them, in the scenes with a cart
@@ -98,7 +98,7 @@ def sign_out(stage: Stage) -> Count:
         visitor = _signed_in(stage.visitor(), name)
         with ThreadPoolExecutor(1) as other_tab:
             slow = other_tab.submit(visitor.post, "/report", gate=True)
-            with stage.gate.gather(1, "read") as under_way:
+            with _under_way(stage, [slow]) as under_way:
                 visitor.must("/sign-out")
                 under_way.let_go(stage.delays(1))
             if not slow.result():
@@ -135,9 +135,18 @@ def _side_by_side(stage: Stage, visitor: Browser, paths: list[str]) -> list[bool
         for start in range(0, len(paths), TABS):
             some = paths[start : start + TABS]
             sent = [tabs.submit(visitor.post, path, gate=True) for path in some]
-            stage.gate.gather(len(some), "read").let_go(stage.delays(len(some)))
+            _under_way(stage, sent).let_go(stage.delays(len(sent)))
             found += [each.result() for each in sent]
     return found
+
+
+def _under_way(stage: Stage, sent: list[Future[bool]]) -> Waiting:
+    """The handlers of these requests, all of them when they have read; NotRun if they do not come so far."""
+    try:
+        return stage.gate.gather(len(sent), "read")
+    except NotRun:
+        stage.gate.send_away(lambda: all([each.done() for each in sent]))
+        raise
 
 
 def _signed_in(browser: Browser, name: str) -> Browser:

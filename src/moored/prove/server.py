@@ -19,6 +19,7 @@ from moored.prove.sides import Place, Side
 from moored.prove.worker import WORKERS, Task
 
 START = 30.0  # seconds for all processes to start
+STOP = 5.0  # seconds for them to end by themselves
 
 # Ends the server's process group ($1) and its folder ($2) when the prover is gone without a word.
 _WATCHER = 'read line || { kill -KILL -- "-$1"; rm -rf -- "$2"; }'
@@ -41,7 +42,7 @@ class Server:
                 install=self._side.where,
                 place=self._place,
                 listener=listener.fileno(),
-                gate=str(self._gate.path),
+                gate=self._gate.port,
                 secret=secrets.token_hex(32),
             )
             with self._log.open("wb") as log:
@@ -69,7 +70,7 @@ class Server:
                 WORKERS, "started", START, unless=lambda: self._process.poll() is not None
             ).let_go([0.0] * WORKERS)
         except BaseException as error:
-            self._end()
+            self._end(0.0)  # a worker that is starting does not hear
             if isinstance(error, (NotRun, OSError)):
                 raise NotRun(f"the server did not start: {self._last_words() or error}") from error
             raise
@@ -80,10 +81,11 @@ class Server:
     ) -> None:
         self._end()
 
-    def _end(self) -> None:
-        # At once: all that it kept is thrown away.  While it has not been waited for, its
-        # number is that of no other process or group.
-        if self._process.poll() is None:
+    def _end(self, patience: float = STOP) -> None:
+        self._process.terminate()  # it ends its workers, and waits for them
+        try:
+            self._process.wait(patience)
+        except subprocess.TimeoutExpired:  # not waited for: its number is still that of its group
             os.killpg(self._process.pid, signal.SIGKILL)
             self._process.wait()
         self._watcher.communicate(b"\n")

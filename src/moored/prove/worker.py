@@ -21,12 +21,12 @@ THREADS = 4  # in each
 
 
 class Task(Struct, frozen=True):
-    """What a server is to do: ``listener`` is the number of a socket it has inherited."""
+    """What a server is to do: ``listener`` is a file descriptor it has inherited, ``gate`` a port."""
 
     install: str
     place: Place
     listener: int
-    gate: str
+    gate: int
     secret: str
 
 
@@ -38,8 +38,7 @@ def make(task: Task) -> Flask:
     install: Install = getattr(import_module(module), name)
     app.config.update(SECRET_KEY=task.secret, GATE=task.gate)
     install(app, task.place)
-    with socket.socket(socket.AF_UNIX) as gate:
-        gate.connect(task.gate)
+    with socket.create_connection(("127.0.0.1", task.gate)) as gate:
         gate.sendall(b"started\n")
         gate.recv(32)
     return app
@@ -55,6 +54,7 @@ def serve(task: Task) -> None:
         "worker_class": "gthread",
         "threads": THREADS,
         "keepalive": 0,  # each request goes to whichever process is free
+        "graceful_timeout": 1,  # seconds in which to end: it has nothing under way then
         "loglevel": "warning",
         "control_socket_disable": True,
     }
