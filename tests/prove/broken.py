@@ -13,6 +13,12 @@ from moored.prove.sides import Place, Side, flask_cookie, flask_session_in_files
 LOG = "PROVE_TESTS_LOG"
 
 
+def replacing(app: Flask, place: Place) -> None:
+    """Moored, told that the later of two carts replaces the other."""
+    app.config["MOORED_MERGE"] = {"cart": "replace"}
+    moored_on_sqlite(app, place)
+
+
 def short_memory(app: Flask, place: Place) -> None:
     """Keeps only the last item of a cart, key of the shop or wish: loses without any overlap."""
     moored_on_sqlite(app, place)

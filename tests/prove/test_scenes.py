@@ -38,6 +38,12 @@ def test_flasks_cookie_in_the_place_of_moored(run: Run) -> None:
     assert it.lost
 
 
+def test_a_moored_that_is_told_to_lose(run: Run) -> None:
+    it = run(ours(broken.replacing), scenes=("cart", "keys"))
+    assert words(it) == ["lost 75 of 100", "kept all 40"]
+    assert it.lost
+
+
 def test_a_loss_without_overlap(run: Run) -> None:
     """The scene without a barrier is found to lose too, and not by chance."""
     it = run(ours(broken.short_memory), scenes=("rush", "nested"))
