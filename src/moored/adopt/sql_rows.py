@@ -157,7 +157,13 @@ class SqlRows:
             with engine.connect() as connection, connection.begin() as transaction:
                 answer = work(connection)
                 committing = changes
-                transaction.commit()
+                try:
+                    transaction.commit()
+                except SQLAlchemyError:
+                    # SQLAlchemy gives it back with what was not committed still pending, and the next
+                    # who commits would commit that too.
+                    connection.invalidate()
+                    raise
                 return answer
         except IntegrityError:
             lost = True  # somebody else has just made the row

@@ -5,16 +5,15 @@ from __future__ import annotations
 import pickle
 import secrets
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
-from pathlib import Path
 from typing import Any
 from uuid import UUID
 
 import pytest
 from markupsafe import Markup
-from tests.adopt.peers import KINDS, Peer
+from tests.adopt.places.peers import KINDS, Peer
 from tests.races.gates import until
 
 from moored import EncodingError, State
@@ -41,24 +40,6 @@ VALUES: dict[str, Any] = {
     "numbers": {1, 2},
     "pair": (1, 2),
 }
-
-
-@pytest.fixture
-def make_peer(tmp_path: Path, redis_server: RedisServer) -> Iterator[MakePeer]:
-    made: list[Peer] = []
-
-    def make(kind: str, **config: Any) -> Peer:
-        made.append(Peer(kind, tmp_path, redis_server.port, **config))
-        return made[-1]
-
-    yield make
-    for peer in made:
-        peer.close()
-
-
-@pytest.fixture(params=KINDS)
-def peer(request: pytest.FixtureRequest, make_peer: MakePeer) -> Peer:
-    return make_peer(request.param)
 
 
 def read(peer: Peer, row: str) -> Row:

@@ -31,9 +31,8 @@ class Peer:
         self.kind = kind
         self.app = flask.Flask("peer", instance_path=str(folder / "instance"))
         self.prefix = f"{secrets.token_hex(4)}:"
-        self.app.config.update(SECRET_KEY=SECRET, SESSION_KEY_PREFIX=self.prefix)
+        self.app.config.update(SECRET_KEY=SECRET, SESSION_KEY_PREFIX=self.prefix, **config)
         self.app.config.update(self._settings(kind, folder, redis_port))
-        self.app.config.update(config)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", DeprecationWarning)  # Flask-Session's about its own settings
             flask_session.Session(self.app)
