@@ -13,6 +13,14 @@ from urllib.parse import unquote, urlsplit
 import pytest
 from tests.docs.pages import DOCS, ROOT
 
+import moored
+import moored.flask
+from moored import AsyncState, State
+from moored.flask import FlaskSession
+from moored.kinds.counter import Counter
+from moored.kinds.sessions import Sessions
+from moored.web.session import WebSession
+
 # Attributes by which a browser fetches something, by the tag that has them.
 FETCHES = {"script": "src", "link": "href", "img": "src", "iframe": "src", "source": "src", "object": "data"}
 
@@ -104,3 +112,33 @@ def _target(page: Path, link: str) -> Path:
     path = unquote(urlsplit(link).path)
     target = (page.parent / path).resolve() if path else page
     return target / "index.html" if target.is_dir() else target
+
+
+# Of the session of a request: for those who bind Moored to a framework, and the mapping's other name.
+INTERNAL = {"finish", "touched", "permanent_by_default", "to_dict"}
+FIELDS = {"binding", "url"}
+
+
+def test_the_reference_has_every_public_name(site: Path, html: dict[Path, Html]) -> None:
+    of_session = {name for kind in (WebSession, FlaskSession) for name in _public(kind)} - INTERNAL
+    expected = {
+        *(f"moored.{kind.__name__}" for kind in (State, AsyncState)),
+        *(f"moored.State.{name}" for kind in State.__mro__ for name in _public(kind) if name not in FIELDS),
+        *(f"moored.errors.{name}" for name in _errors()),
+        *(f"moored.flask.{name}" for name in moored.flask.__all__ if name != "session"),
+        *(f"moored.flask.FlaskSession.{name}" for name in of_session),
+        *(f"moored.kinds.counter.Counter.{name}" for name in _public(Counter)),
+        *(f"moored.kinds.sessions.Sessions.{name}" for name in _public(Sessions)),
+        "moored.flask.testing.in_memory",
+        "moored.flask.testing.sign_in",
+    }
+    found = html[site / "reference" / "python" / "index.html"].anchors
+    assert sorted(expected - set(found)) == []
+
+
+def _public(kind: type) -> list[str]:
+    return [name for name in vars(kind) if not name.startswith("_")]
+
+
+def _errors() -> list[str]:
+    return [name for name in moored.__all__ if name not in ("State", "AsyncState")]
