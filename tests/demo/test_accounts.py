@@ -164,6 +164,9 @@ def test_a_device_is_signed_out_from_another(shop: Server) -> None:
     assert laptop.cookie == ""
     assert "You signed out here" in laptop.told()
     assert laptop.told("/") == ""  # no news to who did it
+    response, page = phone.submit("/cart", product="mug")
+    assert (response.status, "Your session has ended" in page) == (409, True)  # not dropped in silence
+    phone.jar.pop(phone.name)
     phone.add("mug")  # a new session does not hide how the last one ended
     assert "from another device" in phone.told()
     phone.sign_in("Radia")

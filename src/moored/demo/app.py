@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
-from flask import Flask, abort, g, render_template, request
+from flask import Flask, abort, current_app, g, render_template, request
 from flask.wrappers import Response
 from werkzeug.exceptions import HTTPException
 
@@ -20,7 +20,7 @@ from moored.demo.goods import total
 from moored.demo.lab import lab
 from moored.demo.shop import shop
 from moored.demo.visitor import cart, state, visitor
-from moored.errors import LoginRefused, MooredError
+from moored.errors import GoneError, LoginRefused, MooredError
 from moored.flask import Moored
 from moored.web.cross_site import SAFE, is_cross_site
 from moored.web.problem import problem
@@ -57,6 +57,7 @@ def create_app(url: str, secret: str | None = None, books: Path | None = None) -
     app.register_error_handler(HTTPException, _refused)
     Moored(app, url)
     app.before_request(_refuse_other_sites)
+    app.before_request(_refuse_ended_sessions)
     app.after_request(_harden)
     app.after_request(remember_session)
     app.context_processor(_frame)
@@ -91,7 +92,8 @@ def _refused(error: HTTPException) -> tuple[str, int]:
     elif isinstance(error.__cause__, MooredError):
         detail = msgspec.json.decode(problem(error.__cause__, "json").body)["detail"]
     g.bare = True
-    return render_template("error.html", title=title, detail=detail), code
+    gone = isinstance(error.__cause__, GoneError)
+    return render_template("error.html", title=title, detail=detail, gone=gone), code
 
 
 def _refuse_other_sites() -> None:
@@ -103,6 +105,18 @@ def _refuse_other_sites() -> None:
         foreign = request.method not in SAFE and site not in ("same-origin", "none")
     if foreign:
         abort(403, "This request came from another site.")
+
+
+def _refuse_ended_sessions() -> None:
+    """Tell a browser whose session was ended elsewhere, rather than drop what it puts into the cart.
+
+    For half a minute Moored takes requests with such a cookie for stragglers, and nothing that
+    they write is kept.  Writing at once, as ``exclusive()`` does, raises GoneError then.
+    """
+    writes = request.method not in SAFE and request.blueprint != "account"
+    if writes and current_app.config["SESSION_COOKIE_NAME"] in request.cookies and visitor().selector is None:
+        with visitor().exclusive():
+            pass  # later than that, it begins a new session
 
 
 def _harden(response: Response) -> Response:

@@ -58,7 +58,7 @@ def planted_cookie(site: Site, books: Books) -> Iterator[Exchange | Verdict]:
         look = attacker.get("/lab/look")
         seen = look.json["subject"] is not None
         yield _told(look, f"looks with the planted cookie: {'is the victim' if seen else 'is nobody'}")
-        yield attacker.post("/cart", "writes with the planted cookie", product="cork").exchange
+        yield attacker.post("/cart", "writes with the planted cookie: refused", product="cork").exchange
         after = victim.get("/lab/look")
         yield _told(after, f"looks into the cart: {after.json['corks']} cork float, as before")
         yield victim.post("/sign-out", "leaves").exchange

@@ -46,12 +46,12 @@ async function sendLive(form, submitter) {
   submitter?.setAttribute("aria-busy", "true");
   try {
     const response = await send(form.action, body);
-    if (!response.ok) throw new Error(`the shop answered ${response.status}`);
     const html = await response.text();
+    if (!response.ok) throw new Error(new DOMParser().parseFromString(html, "text/html").querySelector(".lead").textContent);
     submitter?.removeAttribute("aria-busy");
     show(html);
   } catch (error) {
-    say(`That did not work: ${error.message}. It was not acknowledged; try again.`, "bad");
+    say(`Not done: ${error.message}`, "bad");
     if (number) number.defaultValue = before;
   } finally {
     submitter?.removeAttribute("aria-busy");

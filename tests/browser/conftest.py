@@ -1,0 +1,41 @@
+"""One Chromium for all tests of a process, and a shop that each module opens newly."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+import pytest
+from playwright.sync_api import Browser
+from tests.browser.chromium import Scheme, Visitor, chromium
+from tests.demo.shop import Server, serving
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    with chromium() as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    with serving(tmp_path_factory.mktemp("shop")) as server:
+        yield server
+
+
+Arrive = Callable[..., Visitor]
+
+
+@pytest.fixture
+def arrive(browser: Browser, shop: Server) -> Iterator[Arrive]:
+    """Somebody comes, with a browser of their own.  At the end, no page may have complained."""
+    visitors: list[Visitor] = []
+
+    def come(*, width: int = 1280, scheme: Scheme = "light", scripts: bool = True) -> Visitor:
+        site = f"http://127.0.0.1:{shop.port}"
+        visitors.append(Visitor(browser, site, width=width, scheme=scheme, scripts=scripts))
+        return visitors[-1]
+
+    yield come
+    for visitor in visitors:
+        visitor.context.close()
+    assert [visitor.complaints for visitor in visitors] == [[] for _ in visitors]
