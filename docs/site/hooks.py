@@ -52,3 +52,9 @@ def on_page_markdown(markdown: str, page: Page, **_: Any) -> str:
         return f"[{text}]({posixpath.relpath(there, posixpath.dirname(uri) or '.')}{anchor})"
 
     return _LINK.sub(fitting, markdown)
+
+
+def on_post_page(output: str, **_: Any) -> str:
+    """Give the theme's search dialog a name, which it lacks, for those who cannot see it."""
+    unnamed = 'data-md-component="search" role="dialog"'
+    return output.replace(unnamed, f'{unnamed} aria-label="Search"')
