@@ -23,7 +23,7 @@ from moored.testing.servers import RedisServer
 
 WORKERS = 4
 BROWSERS = 6
-PATIENCE = 60.0  # seconds to wait for what is bound to happen
+PATIENCE = 120.0  # seconds to wait for what is bound to happen
 
 BEFORE = """
 import warnings
@@ -47,6 +47,7 @@ class Visitor(threading.Thread):
         self.cookie = ""
         self.added: list[str] = []
         self.served: Counter[str] = Counter()
+        self.workers: set[int] = set()
         self.wrong: list[str] = []
 
     def get(self, path: str) -> bytes:
@@ -62,7 +63,9 @@ class Visitor(threading.Thread):
                 name, _, value = header.partition(";")[0].partition("=")
                 if name == "session":
                     self.cookie = value
-            self.served[response.headers["X-Sessions"].partition(" ")[0]] += 1
+            version, _, worker = response.headers["X-Sessions"].rpartition(" ")
+            self.served[version] += 1
+            self.workers.add(int(worker))
             return body
         finally:
             connection.close()
@@ -97,7 +100,16 @@ class Shop:
             self.process = subprocess.Popen(
                 [
                     *(sys.executable, "-m", "gunicorn", "--bind", f"fd://{listener.fileno()}"),
-                    *("--workers", str(WORKERS), "--log-level", "warning", "--chdir", str(here)),
+                    *(
+                        "--workers",
+                        str(WORKERS),
+                        "--timeout",
+                        "0",
+                        "--log-level",
+                        "warning",
+                        "--chdir",
+                        str(here),
+                    ),
                     "rolling_shop:app",
                 ],
                 env={**os.environ, "SHOP_FOLDER": str(folder), "SHOP_REDIS": redis_url}
@@ -159,13 +171,15 @@ def test_nobody_is_signed_out_and_nothing_is_lost(
             visitor.start()
         try:
             wait(lambda: all_served("before", 20))
-            for version, code in (("after", AFTER), ("at", AT_LAST)):
+            for version, code in (("after", AFTER), ("at last", AT_LAST)):
                 shop.deploy(code)
+                # One that has just been forked would not notice that it is to end.
+                wait(lambda: shop.workers() <= set().union(*[one.workers for one in visitors]))
                 for worker in shop.workers():
                     shop.restart(worker)
                     served = version  # old and new side by side from the first restart on
                     wait(lambda served=served: all_served(served, 3))
-            wait(lambda: all_served("at", 20))
+            wait(lambda: all_served("at last", 20))
         finally:
             stop.set()
             for visitor in visitors:

@@ -69,13 +69,16 @@ class OldRows:
         return None if row is None else old_proof(self.name, row, cookie, self._ring())
 
     async def read(self, proof: OldProof) -> Row | None:
-        """The session in a row."""
-        row: Row | None
+        """The session in a row; that one cannot be read is told in the log."""
         try:
-            row = await Outside(partial(self.place.read, proof.row))
+            return await self.look(proof)
         except UnreadableRow as error:
             log.warning("The session %s was not adopted from %s: %s", proof.selector, self.name, error)
             return None
+
+    async def look(self, proof: OldProof) -> Row | None:
+        """The session in a row.  Raises UnreadableRow."""
+        row: Row | None = await Outside(partial(self.place.read, proof.row))
         return row
 
     async def mark(self, proof: OldProof, row: Row) -> bool:

@@ -23,7 +23,7 @@ from moored.adopt.pickled_names import Name, named
 from moored.adopt.place import UnreadableRow
 from moored.adopt.plain import check
 
-STEPS: Final = 1_000_000  # instructions of one pickle; each makes one small object at most
+STEPS: Final = 500_000  # instructions of one pickle; each makes one small object at most
 HASHED: Final = 2_000  # keys and members of sets that are no text, bytes or numbers, with their parts
 _LONGEST_BITS: Final = 14_284  # of numbers with 4,300 digits: Python makes no text of longer ones
 

@@ -36,7 +36,12 @@ class Window:
     @property
     def is_open(self) -> bool:
         """May workers of the old library still be serving?  As far as ``learn`` was told."""
-        return self._ends is not None and self._clock() < self._ends
+        return self.seconds_left > 0
+
+    @property
+    def seconds_left(self) -> float:
+        """For how long they may."""
+        return 0.0 if self._ends is None else max(0.0, self._ends - self._clock())
 
     async def learn(self) -> None:
         """Find out until when the window is open; one round trip in the life of a process."""

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from flask import Flask
 
-from moored.cli.checks import Finding, note, ok, warning
+from moored.cli.checks import Finding, adoption, note, ok, warning
 from moored.flask.interface import MooredSessionInterface
 
 
@@ -17,6 +17,7 @@ def check(app: Flask) -> Iterator[Finding]:
     yield same_site(app)
     yield http_only(app)
     yield debug(app)
+    yield from adoption.check(app)
 
 
 def keeper(app: Flask) -> Finding:

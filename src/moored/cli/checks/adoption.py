@@ -1,0 +1,54 @@
+"""Sessions that the application takes over from another library: how many are left."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import timedelta
+
+from flask import Flask
+
+from moored.adopt.bulk import left, rows
+from moored.adopt.store import Adopting
+from moored.cli.checks import Finding, note
+from moored.cli.words import span
+from moored.flask.extension import mooring
+from moored.flask.interface import MooredSessionInterface
+
+
+def check(app: Flask) -> Iterator[Finding]:
+    """One look, where the application adopts."""
+    interface = app.session_interface
+    store = interface.host.store if isinstance(interface, MooredSessionInterface) else None
+    if isinstance(store, Adopting):
+        yield remaining(app, store)
+
+
+def remaining(app: Flask, store: Adopting) -> Finding:
+    """How many sessions the old library still has."""
+    names = " and ".join(old.name for old in store.olds)
+    mooring(app).state.binding.run(store.window.learn())
+    if (seconds := store.window.seconds_left) > 0:
+        return note(
+            "MRD-D306",
+            f"For another {span(timedelta(seconds=seconds))}, sessions stay with {names}, where workers"
+            " without Moored find them.",
+            "When none is serving any more: MOORED_ALONGSIDE = 0, and restart. Until then you can go back.",
+        )
+    if not rows(store):
+        return note(
+            "MRD-D306",
+            f"Sessions are carried over from {names} when their browsers come.",
+            "Take MOORED_ADOPT out when all others have expired (PERMANENT_SESSION_LIFETIME).",
+        )
+    count, all_seen = left(store)
+    if count == 0 and all_seen:
+        return note(
+            "MRD-D306",
+            f"No session is left with {names}.",
+            "Set MOORED_ADOPT = [], and take Flask-Session's own settings out.",
+        )
+    return note(
+        "MRD-D306",
+        f"{'' if all_seen else 'At least '}{count:,} sessions are left with {names}.",
+        "Each is carried over when it is used; `flask moored adopt` does it for all of them.",
+    )

@@ -1,0 +1,111 @@
+"""``moored adopt``: the sessions that nobody touches."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+from flask import Flask
+from tests.adopt.shops import Browser, Pair, after, before
+
+from moored.flask.cli import group
+from moored.flask.extension import mooring
+from moored.kinds.sessions.record import COOKIE_LENGTH
+
+MANY = 30
+
+
+@pytest.fixture(params=["redis", "sqlalchemy", "files"])
+def kind(request: pytest.FixtureRequest) -> str:
+    """Where the old sessions are."""
+    return str(request.param)
+
+
+def call(app: Flask, *arguments: str) -> Result:
+    """``flask moored`` with these."""
+    return app.test_cli_runner().invoke(group, arguments)
+
+
+def counts(result: Result) -> dict[str, int]:
+    assert result.exit_code in (0, 1), result.output
+    found = {name: number for name, number in json.loads(result.stdout)["counts"].items() if number}
+    assert all(isinstance(number, int) for number in found.values())
+    return found
+
+
+def test_all_are_carried_over_and_each_once(pair: Pair) -> None:
+    old, new = pair(MOORED_ALONGSIDE=0)
+    browsers = [Browser() for _ in range(MANY)]
+    for number, browser in enumerate(browsers):
+        browser.get(old, f"/add/{number}")
+        if number % 2:
+            browser.get(old, f"/in/{number}")
+    browsers[0].get(new, "/look")  # this one is over already
+    mooring(new).state.sessions.revoke_subject(1)
+    assert "29 sessions are left" in call(new, "doctor").output
+
+    assert counts(call(new, "adopt", "--json")) == {"moved": MANY - 2, "already": 1, "ended": 1}
+    assert counts(call(new, "adopt", "--json")) == {"already": MANY}
+    assert "No session is left" in call(new, "doctor").output
+
+    for number, browser in enumerate(browsers):
+        found = browser.get(new, "/look")
+        if number == 1:
+            assert found == {"cart": [], "user": None}
+        else:
+            assert found == {"cart": [str(number)], "user": number if number % 2 else None}
+            assert len(browser.cookie) == COOKIE_LENGTH
+    assert [info.subject for info in mooring(new).state.sessions.of(3)] == ["3"]
+
+
+def test_not_while_old_workers_may_be_serving(pair: Pair) -> None:
+    old, new = pair()
+    browser = Browser()
+    browser.get(old, "/in/7")
+    result = call(new, "adopt")
+    assert result.exit_code == 4
+    assert "MOORED_ALONGSIDE = 0" in result.output
+    assert "you can go back" in call(new, "doctor").output
+    assert browser.user(old) == 7
+
+
+def test_sessions_that_cannot_be_read_are_counted(tmp_path: Path) -> None:
+    folder = tmp_path / "files"
+    config = {"SESSION_TYPE": "filesystem", "SESSION_FILE_DIR": str(folder), "MOORED_ADOPT_PICKLE": True}
+    Browser().get(before(**config), "/add/anchor")
+    for path in folder.iterdir():
+        path.write_bytes(path.read_bytes()[:4] + b"not a pickle")
+    new = after(instance_path=str(tmp_path), MOORED_ALONGSIDE=0, MOORED_URL="memory:", **config)
+    result = call(new, "adopt", "--json")
+    assert result.exit_code == 1
+    assert counts(result) == {"unreadable": 1}
+
+
+def test_an_application_that_adopts_nothing(tmp_path: Path) -> None:
+    from moored.flask import Moored
+
+    app = Flask("plain", instance_path=str(tmp_path))
+    app.config.update(SECRET_KEY="the secret of these tests", MOORED_URL="memory:")
+    Moored(app)
+    result = call(app, "adopt")
+    assert result.exit_code == 4
+    assert "MOORED_ADOPT" in result.output
+
+
+def test_without_flask_the_application_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from moored.cli.program import program
+
+    monkeypatch.chdir(tmp_path)
+    result = CliRunner().invoke(program, ["adopt"])
+    assert result.exit_code == 2
+    assert "--app" in result.output
+    (tmp_path / "adopting_app.py").write_text(
+        "from flask import Flask\nfrom moored.flask import Moored\napp = Flask(__name__)\n"
+        "app.config.update(SECRET_KEY='the secret of these tests', MOORED_URL='memory:',"
+        " MOORED_ADOPT='flask-cookie')\nMoored(app)\n"
+    )
+    result = CliRunner().invoke(program, ["adopt", "--app", "adopting_app"])
+    assert result.exit_code == 4
+    assert "with the browsers" in result.output
