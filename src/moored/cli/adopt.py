@@ -61,8 +61,8 @@ def adopt(ctx: click.Context, name: str | None, as_json: bool) -> None:
     if (left := store.window.seconds_left) > 0:
         raise Failure(
             f"for another {span(timedelta(seconds=left))} workers without Moored may still be serving"
-            " (MOORED_ALONGSIDE), and they would no longer find what is carried over. When they have gone, set"
-            " MOORED_ALONGSIDE = 0, restart, and call this again.",
+            " (MOORED_ALONGSIDE), and they would no longer find what is carried over. When they have gone,"
+            " set MOORED_ALONGSIDE = 0, restart, and call this again.",
             Exit.REFUSED,
             as_json=as_json,
         )
