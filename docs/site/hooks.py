@@ -47,7 +47,7 @@ def on_page_markdown(markdown: str, page: Page, **_: Any) -> str:
         target = posixpath.normpath(posixpath.join(posixpath.dirname(came_from), path))
         if text == path.rpartition("/")[2] and text.endswith(".md"):
             title = _TITLE.search((ROOT / target).read_text())
-            text = title[1] if title else text
+            text = f"*{title[1]}*" if title else text
         there = MOVED.get(target, target.removeprefix("docs/"))
         return f"[{text}]({posixpath.relpath(there, posixpath.dirname(uri) or '.')}{anchor})"
 
