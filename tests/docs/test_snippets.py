@@ -27,6 +27,7 @@ from tests.docs import shell
 from tests.docs.pages import ROOT, Snippet, name_of, pages, snippets
 
 from moored import State
+from moored.adopt.redis_rows import RedisRows
 from moored.flask.extension import mooring
 from moored.testing.servers import RedisServer
 
@@ -105,17 +106,17 @@ class _Page:
         self._namespace: dict[str, Any] = {"__name__": "shop", "_is": _is, "_raises": _raises}
         self._port = ""
         self._loop = stack.enter_context(asyncio.Runner())
-        self._used: dict[int, State] = {}
+        self._used: dict[int, Any] = {}
         stack.callback(self._close)
 
     def run(self) -> None:
         for snippet in snippets(self._page):
             self.snippet(snippet)
-            self._used |= {id(state): state for state in _states(self._namespace)}
+            self._used |= {id(one): one for one in _to_close(self._namespace)}
 
     def _close(self) -> None:
-        for state in self._used.values():
-            state.close()
+        for one in self._used.values():
+            one.close()
 
     def snippet(self, snippet: Snippet) -> None:
         where = f"{self._page.name}, line {snippet.line}"
@@ -162,13 +163,17 @@ class _Page:
                 self._loop.run(result)
 
 
-def _states(namespace: dict[str, Any]) -> Iterator[State]:
-    """What there is to close: states, and those of applications."""
+def _to_close(namespace: dict[str, Any]) -> Iterator[Any]:
+    """States, those of applications, and the connections by which they look for older sessions."""
     for value in namespace.values():
         if isinstance(value, State):
             yield value
         elif isinstance(value, Flask) and "moored" in value.extensions:
-            yield mooring(value).state
+            found = mooring(value)
+            yield found.state
+            for old in getattr(found.interface.host.store, "olds", ()):
+                if isinstance(place := getattr(old, "place", None), RedisRows):
+                    yield place
 
 
 class _Checked(ast.NodeTransformer):
