@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from flask import Flask
+from flask import Flask, session
+from flask_session import Session as FlaskSession
 from tests.docs.bad_input import Ground, Row, row
 from tests.docs.site import Site
 from tests.docs.unprivileged import unprivileged
@@ -17,6 +19,10 @@ from moored.flask.config import SETTINGS
 
 WRONG: dict[str, Any] = {
     "MOORED_URL": 6379,
+    "MOORED_SESSION_STORE": "cookie",
+    "MOORED_ADOPT": ["django"],
+    "MOORED_ALONGSIDE": "an hour",
+    "MOORED_ADOPT_PICKLE": "yes",
     "MOORED_SESSION_IDLE": "an hour",
     "MOORED_SESSION_ABSOLUTE": -5,
     "MOORED_SESSION_MAX_BYTES": "2 MB",
@@ -87,8 +93,37 @@ def _session_type(name: str) -> Row:
     return lambda ground: ground.refusal(lambda: Session(_app({"MOORED_URL": None, "SESSION_TYPE": name})))
 
 
-for _name in ("filesystem", "sqlalchemy", "cachelib", "memcached", "mongodb", "dynamodb", "reddis"):
+for _name in ("sqlalchemy", "memcached", "mongodb", "dynamodb", "reddis", "toaster"):
     row(f"drop-in-{_name}")(_session_type(_name))
+
+
+@row("drop-in-pickles")
+def _(ground: Ground) -> str:
+    config = {"SESSION_TYPE": "filesystem", "SESSION_FILE_DIR": str(ground.folder / "sessions")}
+    before = _app(config)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        FlaskSession(before)
+
+    @before.get("/add")
+    def add() -> str:
+        session["cart"] = ["book"]
+        return ""
+
+    before.test_client().get("/add")
+    return ground.refusal(lambda: Session(_app(config)))
+
+
+@row("adopt-mongodb")
+def _(ground: Ground) -> str:
+    config = {"SESSION_TYPE": "mongodb", "MOORED_ADOPT": ["flask-session"]}
+    return ground.refusal(lambda: Session(_app(config)))
+
+
+@row("adopt-to-cookies")
+def _(ground: Ground) -> str:
+    config = {"MOORED_SESSION_STORE": "signed-cookie", "MOORED_ADOPT": ["flask-cookie"]}
+    return ground.refusal(lambda: Moored(_app(config)))
 
 
 # --- Secrets: looked for when a session is first touched, because they may be set after Moored(app) ---------

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from tests.docs import (
+    bad_client_side,
     bad_cookies,
     bad_disks,
     bad_outages,
@@ -18,7 +19,16 @@ from tests.docs import (
 from tests.docs.bad_input import ROWS, Ground, code
 from tests.docs.pages import DOCS, table
 
-MODULES = (bad_cookies, bad_disks, bad_outages, bad_records, bad_settings, bad_urls, bad_values)
+MODULES = (
+    bad_client_side,
+    bad_cookies,
+    bad_disks,
+    bad_outages,
+    bad_records,
+    bad_settings,
+    bad_urls,
+    bad_values,
+)
 
 # Rows without an id are headings.
 WRITTEN = [row for row in table(DOCS / "bad-input.md", "id", "input", "outcome") if row[0]]

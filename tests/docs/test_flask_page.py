@@ -11,16 +11,17 @@ from tests.docs.pages import DOCS, table
 from moored.engines.memory import MemoryEngine
 from moored.engines.redis import RedisEngine
 from moored.engines.sqlite import SqliteEngine
-from moored.flask.config import OF_FLASK, SETTINGS, milliseconds
+from moored.flask.config import OF_FLASK, SETTINGS, milliseconds, milliseconds_or_none
 from moored.merge import Rules
 from moored.url import COMMON, ENGINES
 
 PAGE = DOCS / "flask.md"
+DURATIONS = (milliseconds, milliseconds_or_none)
 
 
 def test_every_setting_is_there_with_its_default_and_meaning() -> None:
     expected = [
-        [f"`{name}`", _shown(setting.default, setting.check is milliseconds), setting.meaning]
+        [f"`{name}`", _shown(setting.default, setting.check in DURATIONS), setting.meaning]
         for name, setting in SETTINGS.items()
     ]
     assert table(PAGE, "setting", "default", "meaning") == expected
@@ -30,7 +31,8 @@ def _shown(default: Any, duration: bool) -> str:
     if default is None or isinstance(default, Rules):
         return ""
     if duration:
-        return f"{timedelta(milliseconds=default).days} days"
+        days, hours = divmod(timedelta(milliseconds=default) // timedelta(hours=1), 24)
+        return f"{days} days" if days else f"{hours} hour"
     if isinstance(default, tuple):
         names = default if default[0] == "_auth_user_id" else sorted(default)
         return ", ".join(f"`{name}`" for name in names)

@@ -51,10 +51,19 @@ class Session(Moored):
         elif kind == "redis":
             self._set_up(app, _redis_state(app.config), found, permanent)
         else:
-            instead = INSTEAD.get(kind, "redis, or leave SESSION_TYPE out for a SQLite file")
-            raise ConfigurationError(
-                f"with SESSION_TYPE = {kind!r}, Moored must be told where to keep sessions. Use {instead}."
-            )
+            raise _nowhere(kind)
+
+
+def _nowhere(kind: str) -> ConfigurationError:
+    if kind in INSTEAD:
+        return ConfigurationError(
+            f"with SESSION_TYPE = {kind!r}, Moored must be told where to keep sessions. Use {INSTEAD[kind]}."
+        )
+    from difflib import get_close_matches
+
+    close = get_close_matches(kind, [*ADOPTED, *INSTEAD], 1)
+    hint = f"Did you mean {close[0]!r}?" if close else "Leave it out for a SQLite file, or set MOORED_URL."
+    return ConfigurationError(f"there is no SESSION_TYPE = {kind!r}. {hint}")
 
 
 def _check_pickles(app: Flask, found: dict[str, Any]) -> None:
