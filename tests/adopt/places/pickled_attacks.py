@@ -56,8 +56,15 @@ def program(*parts: bytes) -> bytes:
 SYSTEM = vars(os)["system"]
 TOUCHED = f"{tempfile.gettempdir()}/moored-test-unpickle-{os.getpid()}"
 DATETIME, UUID_, TIMEZONE = name("datetime", "datetime"), name("uuid", "UUID"), name("datetime", "timezone")
+GETATTR, ZONE = name("builtins", "getattr"), name("zoneinfo", "ZoneInfo")
 SPAN = name("datetime", "timedelta")
 DAY = b"C\x0a\x07\xea\x01\x02\x00\x00\x00\x00\x00\x00"  # the second of January 2026, as datetime has it
+
+
+def in_utc(*maker: bytes) -> bytes:
+    """A date in the zone that ``maker`` makes of the key UTC."""
+    return program(DATETIME, DAY, *maker, text("UTC"), b"K\x01\x86R\x86R")
+
 
 ATTACKS: dict[str, bytes] = {
     "os.system": call(SYSTEM, f"touch {TOUCHED}"),
@@ -72,6 +79,8 @@ ATTACKS: dict[str, bytes] = {
     "getattr": call(builtins.getattr, dt.datetime, "now"),
     "getattr of what getattr made": call(getattr, Call(getattr, ZoneInfo, "_unpickle"), "__globals__"),
     "getattr of ZoneInfo": call(getattr, ZoneInfo, "__init_subclass__"),
+    "getattr of a class of ours": in_utc(GETATTR, DATETIME, text("_unpickle"), b"\x86R"),
+    "getattr of another name": in_utc(GETATTR, ZONE, text("from_file"), b"\x86R"),
     "dotted name": program(name("datetime", "datetime.fromtimestamp"), b"K\x00\x85R"),
     "dotted module": program(name("datetime.datetime", "fromtimestamp"), b"K\x00\x85R"),
     "dotted builtins": program(name("builtins", "set.__class__.__base__"), b")R"),

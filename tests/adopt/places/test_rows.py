@@ -124,11 +124,11 @@ def test_a_removed_row_is_gone_for_flask_session(peer: Peer) -> None:
 
 def test_a_row_that_has_expired_is_not_there(peer: Peer) -> None:
     row = peer.store(n=1)
-    raw = read(peer, row).raw
-    assert peer.place.replace(row, raw, {"n": 2}, 1) is not None
+    done = peer.place.replace(row, read(peer, row).raw, {"n": 2}, 1)
+    assert done is not None
     until(lambda: peer.place.read(row) is None, "the end of a row")
     assert peer.place.is_empty()
-    assert peer.place.replace(row, raw, {"n": 3}, DAY) is None
+    assert peer.place.replace(row, done.raw, {"n": 3}, DAY) is None
     assert peer.place.replace(row, None, {"n": 4}, DAY) is not None
     assert peer.visit() == {"n": 4}
 

@@ -22,9 +22,12 @@ from markupsafe import Markup
 from tests.adopt.places.pickled_attacks import (
     ATTACKS,
     DATETIME,
+    GETATTR,
     TIMEZONE,
     TOUCHED,
     UUID_,
+    ZONE,
+    in_utc,
     name,
     program,
     text,
@@ -133,6 +136,10 @@ def test_nothing_else_is_read(attack: str) -> None:
     assert not os.path.exists(TOUCHED)  # noqa: PTH110
     assert set(sys.modules) - modules <= {"zoneinfo"}
     assert "touch" not in str(caught.value)
+
+
+def test_a_date_in_a_zone_is_one_step_from_the_attacks_by_getattr() -> None:
+    assert unpickle(in_utc(GETATTR, ZONE, text("_unpickle"), b"\x86R")).tzinfo is ZoneInfo("UTC")
 
 
 def test_classes_are_as_they_were() -> None:
