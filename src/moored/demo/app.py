@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 from flask import Flask, abort, current_app, g, render_template, request
 from flask.wrappers import Response
-from werkzeug.exceptions import HTTPException
+from werkzeug.exceptions import HTTPException, NotFound
 
 from moored.demo import wording
 from moored.demo.account import ABSOLUTE, account, last_session, remember_session
@@ -87,6 +87,8 @@ def _frame() -> dict[str, Any]:
 def _refused(error: HTTPException) -> tuple[str, int]:
     """The page for what was refused, or could not be done: then the cause is Moored's error."""
     code, title, detail = error.code or 500, error.name, error.description or ""
+    if isinstance(error, NotFound):
+        detail = "Nothing of that name is here. It may have been washed away."
     if isinstance(error.__cause__, LoginRefused):
         detail = "This account was signed out everywhere while you were signing in. Sign in again."
     elif isinstance(error.__cause__, MooredError):
