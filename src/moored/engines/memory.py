@@ -70,6 +70,18 @@ class MemoryEngine:
         """Forget everything."""
         self.close()
 
+    def remembered(self, key: str, timeout: float) -> int:
+        """How many operations the record of that key remembers."""
+        record = self.records.get(key)
+        return 0 if record is None else len(record.ops)
+
+    def sweep(self, timeout: float) -> int:
+        """Remove the records that have expired; how many there were."""
+        with self._lock:
+            before = len(self.records)
+            self._sweep()
+            return before - len(self.records)
+
     def _one(self, command: Command[Any], op: Op) -> Any:
         if isinstance(command, Scan):
             return self._scan(command)

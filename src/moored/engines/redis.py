@@ -136,6 +136,14 @@ class RedisEngine:
         """The same on an event loop."""
         return await self._acarry_out(self._dialogue.carry_out(step, ops, timeout), step, timeout)
 
+    def remembered(self, key: str, timeout: float) -> int:
+        """How many operations the record of that key remembers."""
+        return self._carry_out(self._dialogue.remembered(key), (), timeout)
+
+    def info(self, timeout: float) -> dict[str, str]:
+        """What the server tells of itself (INFO), by name.  Raises Unavailable if it may not be asked."""
+        return self._carry_out(self._dialogue.info(), (), timeout)
+
     def close(self) -> None:
         """Close the connections of all threads."""
         stack, self._stack = self._stack, Stack(self._connector.open, self._limit)

@@ -9,7 +9,16 @@ from typing import Any, TypeVar
 
 from moored.commands import Command, Op, Read, Refused, Scan, Step
 from moored.engines.redis_arguments import arguments
-from moored.engines.redis_replies import answer, failure, page, record, some_fields
+from moored.engines.redis_replies import (
+    answer,
+    corrupt,
+    failure,
+    info_members,
+    page,
+    record,
+    remembered,
+    some_fields,
+)
 from moored.engines.redis_resp import ReplyError, pack
 from moored.engines.redis_scripts import scripts
 from moored.errors import ConfigurationError, CorruptRecord, MooredError, OutcomeUnknown, Unavailable
@@ -56,6 +65,23 @@ class Dialogue:
         self._micros(clock)
         if info:
             self._check_policy(info[0])
+
+    def info(self) -> Talk[dict[str, str]]:
+        """All that the server tells of itself."""
+        (said,) = yield pack(["INFO", "all"]), 1
+        if isinstance(said, ReplyError):
+            raise failure(self._place, "", said, False) from said
+        return info_members(said)
+
+    def remembered(self, key: str) -> Talk[int]:
+        """How many operations a record remembers."""
+        (said,) = yield pack(["HGET", self._prefix + key, "o"]), 1
+        if isinstance(said, ReplyError):
+            raise failure(self._place, key, said, False) from said
+        try:
+            return len(remembered(said or b""))
+        except ValueError:
+            raise corrupt(key) from None
 
     def carry_out(self, step: Step, ops: tuple[Op, ...], timeout: float) -> Talk[list[Any]]:
         """Have the step carried out: usually one packet, one more if the server lacks the scripts."""

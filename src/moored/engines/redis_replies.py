@@ -88,6 +88,12 @@ def corrupt(key: str) -> CorruptRecord:
     )
 
 
+def info_members(reply: bytes) -> dict[str, str]:
+    """What INFO answered: lines of name and value."""
+    lines = [line.partition(":") for line in reply.decode(errors="replace").splitlines()]
+    return {name: value for name, colon, value in lines if colon}
+
+
 # --- Answers ----------------------------------------------------------------------------------
 
 

@@ -15,7 +15,7 @@ import time
 import weakref
 from collections import deque
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -63,8 +63,13 @@ SWEEP = (
     "DELETE FROM moored_records WHERE rowid IN"
     " (SELECT rowid FROM moored_records WHERE hour < ? ORDER BY hour LIMIT ?) AND expires <= ?"
 )
+EXPIRED = (
+    "DELETE FROM moored_records WHERE rowid IN"
+    " (SELECT rowid FROM moored_records WHERE hour <= ? AND expires <= ? LIMIT ?)"
+)
 HOUR = 3_600_000
 SWEPT = 100  # expired records removed in one transaction
+SWEPT_AT_ONCE = 1_000  # the same, where somebody asked for it
 SWEEP_EVERY = 30.0, 60.0  # seconds, drawn at random so that processes take turns
 BUSY_PAUSE = 0.0002, 0.002  # seconds between two tries to begin while another process writes
 READ_PATIENCE = 1.0  # seconds a reader waits while the log is being recovered
@@ -214,6 +219,39 @@ class SqliteEngine:
     async def aclose(self) -> None:
         """The same."""
         self.close()
+
+    def remembered(self, key: str, timeout: float) -> int:
+        """How many operations the record of that key remembers."""
+        try:
+            with closing(self._open(timeout)) as db:
+                record = self._load(db, key)
+        except sqlite3.Error as error:
+            raise self._mapped(error) from error
+        return 0 if record is None else len(record.ops)
+
+    def sweep(self, timeout: float) -> int:
+        """Remove up to a thousand records that have expired, in one transaction; how many there were.
+
+        Changes do the same in passing, a hundred at a time and up to an hour late.  Raises
+        Unavailable if others kept the file busy for ``timeout`` seconds.
+        """
+        under_way = threading.Lock()
+        with under_way:
+            try:
+                with self._guard:
+                    self._under_way.add(under_way)
+                with closing(self._open(0.0)) as db:
+                    if not self._begin(db, time.monotonic() + timeout):
+                        raise too_busy()
+                    now = self.time() // 1000
+                    swept = db.execute(EXPIRED, (now // HOUR, now, SWEPT_AT_ONCE)).rowcount
+                    db.execute("COMMIT")
+                    return swept
+            except sqlite3.Error as error:
+                raise self._mapped(error) from error
+            finally:
+                with self._guard:
+                    self._under_way.discard(under_way)
 
     # --- Reading ----------------------------------------------------------------------------
 
