@@ -32,8 +32,11 @@ def record_key(kind: str, name: str) -> str:
     """The key of a record: ``kind:name``, with the name's digest where it is long.
 
     A name that begins with ``~`` is digested as well, so that it never meets a digest.
-    Raises EncodingError for a name that is not Unicode text: engines keep keys as UTF-8.
+    Raises MisuseError for a name that is no text, and EncodingError for one that is not Unicode:
+    engines keep keys as UTF-8.
     """
+    if not isinstance(name, str):
+        raise MisuseError(f"the name of a {kind} is text, not {type(name).__name__}.")
     try:
         size = len(name) if name.isascii() else len(name.encode())
     except UnicodeEncodeError:

@@ -2,7 +2,14 @@
 
 from typing import cast
 
-import flask
+try:
+    import flask
+except ModuleNotFoundError as error:
+    if error.name != "flask":
+        raise
+    raise ModuleNotFoundError(
+        "moored.flask needs Flask, which is not installed: pip install 'moored[flask]'.", name="flask"
+    ) from None
 
 from moored.flask.drop_in import Session
 from moored.flask.extension import Moored
