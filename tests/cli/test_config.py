@@ -1,7 +1,10 @@
-"""``moored config show``: what is in force, and where each value was said."""
+"""``moored config``: what is in force, where each value was said, and what is wrong with it."""
 
 from __future__ import annotations
 
+import json
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -114,3 +117,105 @@ def test_where_the_secret_is_from(shop_at: MakeShop, sqlite_url: str, folder: Pa
     (folder / ".env").write_text("MOORED_SECRET=something\n")
     assert secret() == ("set", "MOORED_SECRET in .env")
     assert secret(MOORED_SECRET="else") == ("set", "MOORED_SECRET in the environment")
+
+
+# --- config check ------------------------------------------------------------------------------------
+
+
+def checked(done: Result, status: int) -> dict[str, tuple[str, str, str]]:
+    """Severity, what and cure of each finding, by id."""
+    assert done.exit_code == status, done.output
+    said = members(done)
+    assert set(said) == {"worst", "findings"}
+    return {each["id"]: (each["severity"], each["what"], each["cure"]) for each in said["findings"]}
+
+
+def test_a_configuration_without_mistakes(url: str) -> None:
+    found = checked(
+        run("config", "check", "--json", "--url", url, MOORED_SECRET="x7" * 4 + "abcdefgh01234567"), 0
+    )
+    assert {id: severity for id, (severity, _, _) in found.items()} == {
+        "MRD-D001": "ok",
+        "MRD-D004": "ok",
+        "MRD-D007": "ok",
+    }
+    shown = run("config", "check", "--url", url)
+    assert shown.exit_code == 0
+    assert "MRD-D007" in shown.stdout
+
+
+def test_nothing_is_started_to_check(folder: Path) -> None:
+    assert run("config", "check", "--url", "sqlite:///shop.db").exit_code == 0
+    assert run("config", "check", "--url", "redis://127.0.0.1:1/0").exit_code == 0  # nobody there is asked
+    assert not (folder / "shop.db").exists()
+
+
+@pytest.mark.parametrize(
+    ("url", "what"),
+    [
+        ("sqlit:///shop.db", "There is no engine for sqlit:"),
+        ("sqlite:///shop.db?synchronus=full", "Sqlite: has no option 'synchronus' ["),
+        ("redis://localhost/?deadline=never", "The option 'deadline' must be a number of seconds"),
+    ],
+)
+def test_a_url_that_cannot_be(url: str, what: str) -> None:
+    severity, said, _ = checked(run("config", "check", "--json", "--url", url), 1)["MRD-D001"]
+    assert severity == "error"
+    assert said.startswith(what)
+
+
+def test_names_that_set_nothing(folder: Path) -> None:
+    (folder / ".env").write_text("MOORED_SECRETS=x\nMOORED_URL=memory:\n")
+    env = {"MOORED_ULR": "memory:", "MOORED_SESSION_IDLE": "60", "MOORED_SECRET_FALLBACKS": "old"}
+    severity, what, cure = checked(run("config", "check", "--json", **env), 1)["MRD-D007"]
+    assert severity == "warning"
+    assert "MOORED_ULR in the environment is unknown" in what
+    assert "MOORED_SECRETS in .env is unknown" in what
+    assert "MOORED_SESSION_IDLE in the environment is a setting of Flask applications" in what
+    assert "MOORED_SECRET_FALLBACKS in the environment is set, and MOORED_SECRET is not" in what
+    for part in (
+        "Did you mean MOORED_URL?",
+        "Did you mean MOORED_SECRET?",
+        "Set MOORED_SESSION_IDLE in app.config.",
+    ):
+        assert part in cure
+    assert "MRD-D007" in run("doctor", "--json", **env).stdout
+
+
+def test_a_weak_secret_is_a_finding() -> None:
+    found = checked(run("config", "check", "--json", "--url", "memory:", MOORED_SECRET="short"), 1)
+    assert found["MRD-D004"][0] == "error"
+
+
+def test_settings_of_an_app_that_are_wrong(
+    shop_at: MakeShop, sqlite_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    app = shop_at(sqlite_url)
+    assert checked(run_in(app, "config", "check", "--json"), 0)["MRD-D008"][0] == "ok"
+    monkeypatch.setenv("MOORED_SESSION_ABSOLUTE", "60")
+    assert checked(run_in(app, "config", "check", "--json"), 1)["MRD-D007"][0] == "warning"
+    app.config["MOORED_SESSION_ABSOLUTE"] = 60  # read from the environment by the app itself
+    assert checked(run_in(app, "config", "check", "--json"), 0)["MRD-D007"][0] == "ok"
+    app.config["MOORED_SESSION_IDLE"] = "soon"
+    severity, what, _ = checked(run_in(app, "config", "check", "--json"), 1)["MRD-D008"]
+    assert severity == "error"
+    assert "MOORED_SESSION_IDLE must be a number of seconds" in what
+
+
+def test_a_setting_that_keeps_the_app_from_starting(folder: Path) -> None:
+    (folder / "shop.py").write_text(
+        "from flask import Flask\nfrom moored.flask import Moored\n\napp = Flask('shop')\n"
+        "app.config['MOORED_SESION_IDLE'] = 60\nMoored(app)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-m", "flask", "--app", "shop", "moored", "config", "check", "--json"],
+        capture_output=True,
+        text=True,
+        cwd=folder,
+        check=False,
+    )
+    assert done.returncode == 1, done.stderr
+    (finding,) = json.loads(done.stdout)["findings"]
+    assert finding["id"] == "MRD-D008"
+    assert "MOORED_SESION_IDLE" in finding["what"]
+    assert "Traceback" not in done.stderr

@@ -102,6 +102,31 @@ CASES: list[Case] = [
     (("sessions", "list", "--url", "memory:"), 0, ""),
     (("config", "show", "--url", "memory:"), 0, ""),
     (("doctor", "--url", "memory:"), 0, ""),
+    (("config", "check", "--url", "memory:"), 0, ""),
+    (("inspect", "counter:none", "--url", "memory:"), 1, ""),
+    (("top", "--url", "memory:"), 0, ""),
+    (("gc", "--url", "memory:"), 0, ""),
+    (("bench", "--yes", "--seconds", "0.3", "--url", "memory:"), 0, ""),
+    (("keys", "list", "--url", "memory:"), 1, ""),
+    (("keys", "rotate", "--url", "memory:"), 1, ""),
+    (("completion", "bash"), 0, ""),
+    (("config", "check", "--url", "sqlit:///shop.db"), 1, ""),
+    (("inspect", "none", "--url", "memory:"), 2, "it is session:SELECTOR, subject:ID or counter:NAME"),
+    (("bench", "--url", "memory:"), 2, "give --yes"),
+    (("bench", "--yes", "--clients", "0", "--url", "memory:"), 2, "0 is not in the range"),
+    (("top", "--interval", "0.1", "--url", "memory:"), 2, "is not in the range"),
+    (("gc", "--url", "sqlite:///not-sqlite"), 2, "is not a SQLite database"),
+    (("inspect", "counter:none", "--url", "redis://127.0.0.1:{closed}"), 3, "cannot be reached"),
+    (("top", "--url", "redis://127.0.0.1:{closed}"), 3, "cannot be reached"),
+    (("gc", "--url", "redis://127.0.0.1:{closed}"), 3, "cannot be reached"),
+    (("bench", "--yes", "--url", "redis://127.0.0.1:{closed}"), 3, "cannot be reached"),
+    (("sessions", "show", NOWHERE, "--url", "redis://127.0.0.1:{closed}"), 3, "cannot be reached"),
+    (("sessions", "revoke", NOWHERE, "--yes", "--url", "redis://127.0.0.1:{closed}"), 3, "cannot be reached"),
+    (
+        ("sessions", "revoke-subject", "a", "--yes", "--url", "redis://127.0.0.1:{closed}"),
+        3,
+        "cannot be reached",
+    ),
     (("sessions", "show", NOWHERE, "--url", "memory:"), 1, ""),
     (("sessions", "revoke", NOWHERE, "--yes", "--url", "memory:"), 1, ""),
     (("doctor", "--url", "redis://127.0.0.1:{closed}"), 1, ""),
@@ -165,6 +190,12 @@ def test_a_server_that_refuses(redis_server: RedisServer) -> None:
         done = run("sessions", "revoke", info.selector, "--yes", "--url", url)
         assert done.exit_code == 4
         assert "is a read-only replica" in done.stderr
+        for words in (("sessions", "revoke-subject", "ann", "--yes"), ("bench", "--yes")):
+            refused = run(*words, "--json", "--url", url)
+            assert refused.exit_code == 4, refused.output
+            assert members(refused)["error"]["code"] == "MRD-001"
+        for reading in (("inspect", "subject:ann"), ("top",), ("gc",)):
+            assert run(*reading, "--url", url).exit_code == 0
     mooring(app).state.close()
 
 

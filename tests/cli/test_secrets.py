@@ -10,8 +10,11 @@ import pytest
 from tests.cli.conftest import MakeShop
 from tests.cli.shop import NOWHERE, run, run_in, signed_in
 
+from moored.cli import env_file
+from moored.commands import Read, Record
 from moored.flask.extension import mooring
 from moored.testing.servers import RedisServer, free_port
+from moored.web.secret import read_file
 
 PASSWORD = "pw-of-redis-5f1c"
 KEY = "the-key-9d2e-of-the-application"
@@ -24,6 +27,12 @@ COMMANDS = (
     ("sessions", "revoke", NOWHERE, "--yes"),
     ("sessions", "revoke-subject", "ann", "--yes"),
     ("config", "show"),
+    ("config", "check"),
+    ("inspect", "subject:ann"),
+    ("inspect", f"session:{NOWHERE}", "--values"),
+    ("top", "--once"),
+    ("gc",),
+    ("keys", "list"),
     ("doctor",),
     ("doctor", "--thorough"),
     ("init",),
@@ -98,3 +107,53 @@ def test_init_does_not_show_what_it_wrote(folder: Path) -> None:
     assert len(written) == 43
     assert written not in done.output
     assert written not in run("config", "show").output
+
+
+def test_rotating_shows_no_key(folder: Path, sqlite_url: str, shop_at: MakeShop) -> None:
+    (folder / ".env").write_text(f"MOORED_SECRET={KEY}\nMOORED_SECRET_FALLBACKS={OLD_KEY}\n")
+    signed_in(shop_at(sqlite_url, SECRET_KEY=None), "ann")  # with a secret of its own, in a file
+    output = ""
+    made: set[str] = set()
+    for words, as_json in itertools.product(
+        (("rotate",), ("list",), ("rotate", "--drop-old")), ((), ("--json",))
+    ):
+        output += run("keys", *words, *(["--yes"] if words[0] == "rotate" else []), *as_json).output
+        output += run("keys", *words, *as_json, MOORED_SECRET=KEY).output
+        written = env_file.values(folder)
+        made |= {secret for name in written if "SECRET" in name for secret in written[name].split()}
+    shows_nothing(output)
+    assert len(made) == 3  # and one that was made
+    (folder / ".env").unlink()
+    output += run("keys", "rotate", "--url", sqlite_url).output
+    output += run("keys", "rotate", "--yes", "--json", "--url", sqlite_url).output
+    output += run("keys", "list", "--json", "--url", sqlite_url).output
+    kept = read_file(folder / "moored.db-secret").ring
+    assert len(kept) == 2
+    for secret in (*made, *kept):
+        assert secret not in output
+
+
+def test_top_and_inspect_show_no_digest(shop_at: MakeShop, url: str) -> None:
+    app = shop_at(url)
+    signed_in(app, "ann")
+    state = mooring(app).state
+    (info,) = state.sessions.of("ann")
+
+    async def read(key: str) -> Record | None:
+        return await Read(key)
+
+    session, subject = (state.binding.run(read(key)) for key in (f"session:{info.selector}", "subject:ann"))
+    assert session is not None
+    assert subject is not None
+    output = ""
+    for words in (
+        ("inspect", f"session:{info.selector}", "--values"),
+        ("inspect", "subject:ann", "--values"),
+        ("top",),
+    ):
+        for as_json in ((), ("--json",)):
+            output += run(*words, *as_json, "--url", url).output
+    assert info.selector in output
+    digest = session.fields["@verifier"]
+    for secret in (repr(digest)[2:-1], digest.hex(), subject.fields["@epoch"].decode()):
+        assert secret not in output

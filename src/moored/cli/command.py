@@ -136,10 +136,10 @@ json_option = click.option("--json", "as_json", is_flag=True, help="Write JSON t
 yes_option = click.option("--yes", "-y", is_flag=True, help="Do not ask.")
 
 
-def confirm(question: str, yes: bool) -> None:
-    """Go on only if ``yes`` was given or the person at the terminal agrees."""
+def confirm(question: str, yes: bool, why: str = "This cannot be undone") -> None:
+    """Go on only if ``yes`` was given or the person at the terminal agrees; ``why`` it is asked."""
     if yes:
         return
     if not sys.stdin.isatty():
-        raise click.UsageError("This cannot be undone, and there is no terminal to ask at: give --yes.")
+        raise click.UsageError(f"{why}, and there is no terminal to ask at: give --yes.")
     click.confirm(question, abort=True, err=True)

@@ -1,4 +1,4 @@
-"""``moored config``: what is in force, and where it was said."""
+"""``moored config``: what is in force, where it was said, and what is wrong with it."""
 
 from __future__ import annotations
 
@@ -9,8 +9,10 @@ import click
 from msgspec import Struct
 
 from moored.cli import screen, words
-from moored.cli.command import Group, json_option, put_json, url_option
+from moored.cli.checks import Finding
+from moored.cli.command import Command, Exit, Group, json_option, put_json, url_option
 from moored.cli.target import Target, file_of, target
+from moored.errors import MooredError
 from moored.url import COMMON
 
 DEFAULT = "default"
@@ -38,7 +40,7 @@ class Setting(Struct, frozen=True):
 
 @click.group(cls=Group)
 def config() -> None:
-    """Show what is in force, and where it was said."""
+    """Show what is in force, and look for mistakes."""
 
 
 @config.command()
@@ -58,6 +60,68 @@ def show(as_json: bool) -> None:
         style = "dim" if each.source == DEFAULT else ""
         rows.append((each.name, (_worded(each.value, each.unit), style), (each.source, style)))
     screen.table(rows, ("SETTING", "VALUE", "FROM"), flexible=1)
+
+
+class _Check(Command):
+    """A command to which what is wrong with the configuration is a finding, also where it is met early."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run it."""
+        from moored.cli.checks.engine import told
+
+        try:
+            return click.Command.invoke(self, ctx)
+        except MooredError as wrong:  # a setting that keeps the application from starting
+            return _judge(ctx, [told("MRD-D008", wrong)], bool(ctx.params.get("as_json")))
+
+
+@config.command(cls=_Check)
+@url_option
+@json_option
+@click.pass_context
+def check(ctx: click.Context, as_json: bool) -> None:
+    """Look for mistakes in the configuration, starting nothing.
+
+    Looks at the URL and its options, at names of variables, at the keys and, as `flask
+    moored config check`, at the application's settings. The exit status is 1 if anything is
+    wrong. `doctor` looks at the engine, too.
+    """
+    _judge(ctx, [*_checked(target())], as_json)
+
+
+def _checked(about: Target) -> Iterator[Finding]:
+    from moored.cli.checks import engine, names, ok, secret
+
+    yield names.check(about)
+    state = engine.url(about)
+    if isinstance(state, Finding):
+        yield state
+        return
+    yield ok("MRD-D001", f"The state is kept at {state.url} ({about.source}).")
+    path = file_of(state.url)
+    debug = about.app is not None and about.app.debug
+    made_up = path is not None or state.url.scheme == "memory"
+    yield from secret.check(about.secrets, path, flask=about.app is not None, debug=debug, made_up=made_up)
+    if about.app is not None:
+        from moored.flask.config import read
+
+        read(about.app)
+        yield ok("MRD-D008", "The settings of the app are as they can be.")
+
+
+def _judge(ctx: click.Context, found: list[Finding], as_json: bool) -> None:
+    from moored.cli.checks import Severity
+    from moored.cli.doctor import show as put
+
+    order = list(Severity)
+    found = sorted(found, key=lambda each: each.id)
+    worst = max([each.severity for each in found], key=order.index)
+    if as_json:
+        put_json({"worst": worst, "findings": found})
+    else:
+        put(found)
+    if order.index(worst) >= order.index(Severity.WARNING):
+        ctx.exit(Exit.FINDING)
 
 
 def in_force(about: Target) -> Iterator[Setting]:

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import click
 
 from moored.cli import screen
-from moored.cli.checks import Finding, Severity, engine, ok, secret, warning
+from moored.cli.checks import Finding, Severity, engine, names, ok, secret, warning
 from moored.cli.command import Command, finding, json_option, put_json, url_option
 from moored.cli.target import Target, file_of, target
 
@@ -34,7 +34,7 @@ def doctor(thorough: bool, as_json: bool) -> None:
     if as_json:
         put_json({"worst": worst, "findings": found})
     else:
-        _show(found)
+        show(found)
     if worst is Severity.ERROR:
         finding()
 
@@ -42,6 +42,7 @@ def doctor(thorough: bool, as_json: bool) -> None:
 def examine(about: Target, *, thorough: bool = False) -> Iterator[Finding]:
     """Everything that there is to look at, one after the other."""
     app = about.app
+    yield names.check(about)
     state = engine.url(about)
     if isinstance(state, Finding):
         yield state
@@ -78,7 +79,8 @@ def examine(about: Target, *, thorough: bool = False) -> Iterator[Finding]:
         yield from flask_app.check(app)
 
 
-def _show(found: list[Finding]) -> None:
+def show(found: list[Finding]) -> None:
+    """Write them for people."""
     rows: list[tuple[screen.Cell, ...]] = []
     for each in found:
         lines = each.what if not each.cure else f"{each.what}\n→ {each.cure}"

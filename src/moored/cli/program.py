@@ -15,7 +15,17 @@ COMMANDS = {
     "prove": ("moored.cli.prove:prove", "Count what other ways to keep sessions lose, and Moored keeps."),
     "doctor": ("moored.cli.doctor:doctor", "Look for what is wrong, or will be."),
     "sessions": ("moored.cli.sessions:sessions", "List sessions, look at one, end them."),
-    "config": ("moored.cli.config:config", "Show what is in force, and where it was said."),
+    "adopt": ("moored.cli.adopt:adopt", "Carry over the sessions that another library has kept."),
+    "inspect": ("moored.cli.inspect:inspect", "Show one record as it is kept."),
+    "top": ("moored.cli.top:top", "Watch sessions, counters and the engine."),
+    "bench": ("moored.cli.bench:bench", "Measure what the engine does from here, under a short load."),
+    "gc": ("moored.cli.gc:gc", "Remove the records that have expired."),
+    "keys": ("moored.cli.keys:keys", "Show which keys are in force, and replace them."),
+    "config": ("moored.cli.config:config", "Show what is in force, and look for mistakes."),
+    "completion": (
+        "moored.cli.completion:completion",
+        "Print the script by which a shell completes all this.",
+    ),
 }
 
 

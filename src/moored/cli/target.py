@@ -15,6 +15,7 @@ from moored.cli.command import URL_KEY
 from moored.cli.screen import note
 from moored.state import State
 from moored.url import Url, default_url
+from moored.web.secret import from_variables
 
 if TYPE_CHECKING:
     from flask import Flask
@@ -66,10 +67,10 @@ def named(url: str | None) -> Target:
     """The state that ``--url``, ``MOORED_URL`` or the file ``.env`` names, in this order."""
     written = env_file.values(Path.cwd())
     secrets = Secrets((), "")
-    if found := os.environ.get("MOORED_SECRET"):
-        secrets = Secrets((found,), "MOORED_SECRET in the environment")
-    elif found := written.get("MOORED_SECRET"):
-        secrets = Secrets((found,), "MOORED_SECRET in .env")
+    if keys := from_variables(os.environ):
+        secrets = Secrets(keys.ring, "MOORED_SECRET in the environment")
+    elif keys := from_variables(written):
+        secrets = Secrets(keys.ring, "MOORED_SECRET in .env")
     if url is not None:
         return Target("--url", secrets, url)
     if found := os.environ.get("MOORED_URL"):

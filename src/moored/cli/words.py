@@ -41,6 +41,8 @@ def moment(instant: datetime | None) -> str:
 
 def size(count: float) -> str:
     """A number of bytes."""
+    if count == 1:
+        return "1 byte"
     for unit in ("bytes", "KiB", "MiB"):
         if count < 1024:
             return f"{count:.0f} {unit}" if unit == "bytes" or count >= 10 else f"{count:.1f} {unit}"

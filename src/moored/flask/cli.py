@@ -15,8 +15,9 @@ from moored.cli.program import Program, load
 from moored.cli.target import TARGET_KEY, Secrets, Target
 from moored.flask.extension import mooring
 from moored.url import sqlite_url
+from moored.web.secret import from_variables, same
 
-WITHOUT_APP = ("init", "demo", "prove")  # commands that are not about an application that is there
+WITHOUT_APP = ("init", "demo", "prove", "completion")  # commands that are not about an application that is there
 
 
 def of(app: Flask) -> Target:
@@ -34,10 +35,12 @@ def of(app: Flask) -> Target:
 
 def _secrets(app: Flask) -> Secrets:
     earlier = app.config.get("SECRET_KEY_FALLBACKS") or ()
+    keys = from_variables(os.environ)
     if given := tuple([secret for secret in (app.config["SECRET_KEY"], *earlier) if secret]):
-        return Secrets(given, "SECRET_KEY of the app")
-    if found := os.environ.get("MOORED_SECRET"):
-        return Secrets((found,), "MOORED_SECRET in the environment")
+        named = keys.ring[1:] if keys is not None and same(given[0], keys.active) else ()
+        return Secrets((*given, *named), "SECRET_KEY of the app")
+    if keys is not None:
+        return Secrets(keys.ring, "MOORED_SECRET in the environment")
     return Secrets((), "")
 
 

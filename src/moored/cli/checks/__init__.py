@@ -14,6 +14,8 @@ TOPICS = {
     "MRD-D004": "the secret",
     "MRD-D005": "who can read a secret that was made up",
     "MRD-D006": "state in memory",
+    "MRD-D007": "names of variables in the environment and in `.env`",
+    "MRD-D008": "the settings of the application (only in `config check`)",
     "MRD-D101": "the folder of the SQLite file",
     "MRD-D102": "who can read and write the SQLite file",
     "MRD-D103": "its journal",
@@ -36,6 +38,7 @@ TOPICS = {
     "MRD-D303": "the cookie's SameSite",
     "MRD-D304": "the cookie's HttpOnly",
     "MRD-D305": "debug mode",
+    "MRD-D306": "sessions that are taken over from another library",
 }
 
 

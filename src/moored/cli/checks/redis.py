@@ -16,6 +16,7 @@ from msgspec import Struct
 from moored.cli.checks import Finding, error, note, ok, warning
 from moored.cli.words import exactly, size
 from moored.engines.redis_connections import Connection
+from moored.engines.redis_replies import info_members
 from moored.engines.redis_resp import ReplyError, pack
 from moored.errors import MooredError
 from moored.state import State
@@ -80,7 +81,7 @@ def ask(state: State) -> Server:
     settings: Mapping[str, Any] = connector._settings
     return Server(
         connector.place,
-        {} if isinstance(info, ReplyError) else _members(info),
+        {} if isinstance(info, ReplyError) else info_members(info),
         None if any(isinstance(reply, ReplyError) for reply in config) else _pairs(config),
         0.0 if isinstance(told, ReplyError) else int(told[0]) + int(told[1]) / 1e6 - ours,
         state.url.options.get("wait", 0),
@@ -89,12 +90,6 @@ def ask(state: State) -> Server:
         issubclass(connector._class, redis.SSLConnection),
         bool(settings.get("password") or settings.get("credential_provider")),
     )
-
-
-def _members(info: bytes) -> dict[str, str]:
-    """What INFO said: lines of name and value."""
-    lines = [line.partition(":") for line in info.decode(errors="replace").splitlines()]
-    return {name: value for name, colon, value in lines if colon}
 
 
 def _pairs(replies: list[Any]) -> dict[str, str]:

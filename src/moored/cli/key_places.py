@@ -1,0 +1,92 @@
+"""Where the keys in force are kept, and whether Moored may change them there."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import click
+from msgspec import Struct
+
+from moored.cli import env_file
+from moored.cli.command import Exit, Failure
+from moored.cli.target import Target, file_of
+from moored.web.secret import (
+    ACCEPTED,
+    ACTIVE,
+    STAGED,
+    Keys,
+    from_variables,
+    kept_beside,
+    read_file,
+    same,
+    to_variables,
+    write_file,
+)
+
+# What a person sets where Moored does not write: the active key, the staged one, those that were active.
+OF_FLASK = "SECRET_KEY", "SECRET_KEY_FALLBACKS (a list)", "SECRET_KEY_FALLBACKS"
+OF_MOORED = ACTIVE, STAGED, f"{ACCEPTED} (between spaces)"
+
+
+class Place(Struct, frozen=True):
+    """The secrets in force with their roles, the active one first, and where they are kept.
+
+    ``keys`` are the same where Moored may ``write`` others in their place.  Where it has no
+    business to, ``names`` are what a person sets.  ``also_flask``: the app's SECRET_KEY is the
+    active one.
+    """
+
+    where: str
+    secrets: tuple[tuple[str, str | bytes], ...]
+    keys: Keys | None = None
+    write: Callable[[Keys], None] | None = None
+    names: tuple[str, str, str] = OF_MOORED
+    also_flask: bool = False
+
+    def __repr__(self) -> str:
+        return f"<Place {self.where}>"
+
+
+def of_keys(
+    where: str, keys: Keys, write: Callable[[Keys], None] | None, *, also_flask: bool = False
+) -> Place:
+    """The place of these keys."""
+    staged = (("staged", keys.staged),) if keys.staged else ()
+    accepted = [("accepted", secret) for secret in keys.accepted]
+    secrets = (("active", keys.active), *staged, *accepted)
+    return Place(where, secrets, None if write is None else keys, write, also_flask=also_flask)
+
+
+def find(about: Target) -> Place | None:
+    """Where the keys of the target are kept; None if there are none here."""
+    named, in_file = from_variables(os.environ), from_variables(env_file.values(Path.cwd()))
+    environment = "the environment"
+    if named is not None and in_file is not None and named.active != in_file.active:
+        in_file, environment = None, "the environment (.env has another)"
+    own = None if about.app is None else about.app.config.get("SECRET_KEY")
+    if about.app is not None and own:
+        if named is not None and in_file is not None and same(own, named.active):
+            return of_keys(env_file.NAME, in_file, _write_env_file, also_flask=True)
+        earlier = [("accepted", key) for key in about.app.config.get("SECRET_KEY_FALLBACKS") or () if key]
+        return Place("SECRET_KEY of the app", (("active", own), *earlier), names=OF_FLASK)
+    if in_file is not None and (named is not None or about.app is None):
+        return of_keys(env_file.NAME, in_file, _write_env_file)
+    if named is not None:
+        return of_keys(environment, named, None)
+    database = file_of(about.state.url)
+    if database is not None and (path := kept_beside(database)).exists():
+        return of_keys(str(path), read_file(path), lambda keys: write_file(path, keys))
+    return None
+
+
+def _write_env_file(keys: Keys) -> None:
+    if any([len(secret.split()) != 1 for secret in keys.accepted]):
+        raise Failure(
+            f"The secret in .env has a space in it, and {ACCEPTED} is a list between spaces: it cannot be"
+            " kept there. Nothing was changed.",
+            Exit.REFUSED,
+            as_json=bool(click.get_current_context().params.get("as_json")),
+        )
+    env_file.change(Path.cwd(), to_variables(keys))
