@@ -313,3 +313,46 @@ def test_another_user_gets_all_that_the_request_wrote(rig: Rig) -> None:
     rig.visit(lambda: session().update(user_id=1, theme="dark", cart=[1]))
     rig.visit(lambda: session().update(user_id=2, theme="dark"))
     assert rig.data() == {"user_id": 2, "theme": "dark"}
+
+
+# --- A new cookie without a sign-in --------------------------------------------------------------
+
+
+def test_another_cookie_on_demand_ends_the_one_from_before(each: Rig) -> None:
+    each.visit(lambda: flask.session.update(cart=["book"]))
+    before = value(each.client)
+    each.visit(lambda: session().regenerate())
+    after = value(each.client)
+    assert after != before
+    assert each.data() == {"cart": ["book"]}
+    each.client.set_cookie("session", before)
+    assert each.data() == {}
+
+
+def test_another_cookie_leaves_who_is_signed_in(each: Rig) -> None:
+    each.visit(lambda: session().login("ann"))
+    before = value(each.client)
+    each.visit(lambda: each.app.session_interface.regenerate(session()))  # type: ignore[attr-defined]
+    assert value(each.client) != before
+    assert each.look(lambda: (session().subject, session().sid)) == (
+        "ann",
+        each.mooring.state.sessions.of("ann")[0].selector,
+    )
+    each.client.set_cookie("session", before)
+    assert each.look(lambda: session().subject) is None
+
+
+def test_another_cookie_for_a_new_or_an_ended_session(each: Rig) -> None:
+    def begin() -> None:
+        flask.session["n"] = 1
+        session().regenerate()
+
+    def end() -> None:
+        session().regenerate()
+        flask.session.clear()
+
+    each.visit(begin)
+    assert each.data() == {"n": 1}
+    each.visit(lambda: session().login("ann"))
+    each.visit(end)
+    assert value(each.client) == ""

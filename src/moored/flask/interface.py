@@ -45,6 +45,11 @@ class FlaskSession(WebSession, SessionMixin):
         """Is there no stored session that this browser could prove?"""
         return self.is_new
 
+    @property
+    def sid(self) -> str | None:
+        """What Flask-Session calls it: the ``selector``, which, unlike there, proves nothing."""
+        return self.selector
+
     def login(self, subject: str | int | UUID, *, remember: bool | None = None) -> None:
         """Sign somebody in; done when the request ends, together with its other changes.
 
@@ -93,6 +98,10 @@ class MooredSessionInterface(SessionInterface):
 
         session: FlaskSession = self.session_class(self.host, cookies, arrival)
         return session
+
+    def regenerate(self, session: FlaskSession) -> None:
+        """As Flask-Session has it: give the session of this request another cookie."""
+        session.regenerate()
 
     def save_session(self, app: Flask, session: SessionMixin, response: Response) -> None:
         """Store what was changed and set what the response must carry."""

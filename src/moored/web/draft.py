@@ -36,6 +36,7 @@ class Draft:
         self.wiped = False  # a visitor's session was cleared: signing in after that starts anew
         self.left = False  # ended everywhere, this one included
         self.login: str | None = None  # who is to be signed in
+        self.renewed = False  # the browser is to get another cookie, whoever is signed in
         self.changed = False  # something was saved already
         self.resend = False  # the browser's copy of the cookie is to have another lifetime
         self.gate: Gate | None = None

@@ -51,6 +51,9 @@ async def finish(draft: Draft, arrival: Callable[[], Arrival]) -> Outcome:
             raise Unavailable("the engine is away, so the sign-out could not be stored: try again.")
         return Outcome(delete=draft.damage is not None)
     verdict = _verdict(draft) if draft.login is None else Verdict(login=draft.login)
+    if draft.renewed and verdict is NEITHER and draft.session is not None and not draft.cleared:
+        who = draft.session.subject
+        verdict = Verdict(forget=True) if who is None else Verdict(login=who)
     if draft.left and verdict.login is None and not draft.values:
         return Outcome(delete=True)
     if verdict.login is not None:

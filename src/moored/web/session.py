@@ -239,6 +239,14 @@ class WebSession(MutableMapping[str, Any]):
             raise MisuseError("login() cannot be called inside exclusive(): end that first.")
         draft.login = subject_of(subject)
 
+    def regenerate(self) -> None:
+        """Give the browser another cookie when the request ends; the one from before is worthless then.
+
+        For applications that change by themselves what a session may do.  A sign-in does it
+        without being asked.
+        """
+        self._open_draft.renewed = True
+
     def logout(self) -> None:
         """Sign out and remove everything; no request in flight can bring the session back."""
         draft = self._open_draft
