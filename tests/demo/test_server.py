@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import signal
 import socket
@@ -16,13 +17,16 @@ from moored.demo import serve
 from moored.errors import ConfigurationError
 
 
+@pytest.mark.parametrize("times", [1, 2])
 @pytest.mark.parametrize(
     ("number", "everybody"), [(signal.SIGTERM, False), (signal.SIGINT, False), (signal.SIGINT, True)]
 )
-def test_ends_cleanly(tmp_path: Path, number: int, everybody: bool) -> None:
-    """As by `kill` and by Ctrl-C in a terminal, which all workers get too."""
+def test_ends_cleanly(tmp_path: Path, number: int, everybody: bool, times: int) -> None:
+    """As by `kill` and by Ctrl-C in a terminal, which all workers get too; once, and by the impatient."""
     server = Server(tmp_path)
     wait_for_workers(server, 2)
+    for _ in range(times - 1):
+        (os.killpg if everybody else os.kill)(server.process.pid, number)
     status, said = server.end(number, everybody=everybody)
     assert (status, said) == (0, "")
     with pytest.raises(ConnectionRefusedError):
