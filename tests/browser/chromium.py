@@ -53,6 +53,7 @@ class Visitor:
         width: int = 1280,
         scheme: Scheme = "light",
         scripts: bool = True,
+        still: bool = False,
     ) -> None:
         self.site = site
         self.context: BrowserContext = browser.new_context(
@@ -60,7 +61,7 @@ class Visitor:
             color_scheme=scheme,
             base_url=site,
             java_script_enabled=scripts,
-            reduced_motion="reduce",
+            reduced_motion="reduce" if still else "no-preference",
         )
         self.context.set_default_timeout(15_000)
         self.complaints: list[str] = []

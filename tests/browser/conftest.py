@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import pytest
 from playwright.sync_api import Browser
-from tests.browser.chromium import Scheme, Visitor, chromium
+from tests.browser.chromium import Visitor, chromium
 from tests.demo.shop import Server, serving
 
 
@@ -30,9 +31,8 @@ def arrive(browser: Browser, shop: Server) -> Iterator[Arrive]:
     """Somebody comes, with a browser of their own.  At the end, no page may have complained."""
     visitors: list[Visitor] = []
 
-    def come(*, width: int = 1280, scheme: Scheme = "light", scripts: bool = True) -> Visitor:
-        site = f"http://127.0.0.1:{shop.port}"
-        visitors.append(Visitor(browser, site, width=width, scheme=scheme, scripts=scripts))
+    def come(**wishes: Any) -> Visitor:
+        visitors.append(Visitor(browser, f"http://127.0.0.1:{shop.port}", **wishes))
         return visitors[-1]
 
     yield come

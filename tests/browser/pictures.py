@@ -38,7 +38,7 @@ class Album:
 def tour(browser: Browser, site: str, name: str, folder: Path, width: int, scheme: Scheme) -> None:
     """Through the shop as somebody of that name, taking pictures."""
     album = Album(folder, width, scheme)
-    visitor, other = Visitor(browser, site, width=width, scheme=scheme), Visitor(browser, site)
+    visitor, other = Visitor(browser, site, width=width, scheme=scheme, still=True), Visitor(browser, site)
     page, elsewhere = visitor.open(), other.open()
     album.take(page, "demo")
     visitor.add(page, "lantern", "rope", "rope")

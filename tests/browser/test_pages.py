@@ -55,7 +55,7 @@ class Inspector:
 
 
 def test_pages_of_a_guest(arrive: Arrive) -> None:
-    visitor = arrive()
+    visitor = arrive(still=True)  # colours do not glide while they are looked at
     page = visitor.open()
     inspector = Inspector(visitor, page)
     for path in ("/", "/cart", "/account", "/sign-in", "/sign-up", "/mast"):
@@ -75,7 +75,7 @@ def test_pages_of_a_guest(arrive: Arrive) -> None:
 
 
 def test_pages_of_somebody_signed_in(arrive: Arrive) -> None:
-    visitor, other = arrive(), arrive()
+    visitor, other = arrive(still=True), arrive()
     page, elsewhere = visitor.open(), other.open()
     inspector = Inspector(visitor, page)
     name = "Sailor with-a-rather-long-name-and-no-end"[:40]
@@ -115,7 +115,7 @@ def test_pages_of_somebody_signed_in(arrive: Arrive) -> None:
     ],
 )
 def test_faults_are_found(arrive: Arrive, spoil: str, says: str) -> None:
-    visitor = arrive()
+    visitor = arrive(still=True)
     page = visitor.open("/cart")
     page.evaluate(f"{{ const heading = document.querySelector('h1'); {spoil} }}")
     inspector = Inspector(visitor, page)
