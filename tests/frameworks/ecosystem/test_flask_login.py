@@ -175,6 +175,17 @@ def test_the_page_to_go_to_next_can_be_in_the_session(close: Close) -> None:
         assert kept["next"] == "/me"
 
 
+def test_flask_login_itself_looks_at_the_session_after_every_request(app: Flask) -> None:
+    """Its remember cookie needs that: one read, and none for visitors without a cookie."""
+    client = browser(app)
+    client.post("/in/ann")
+    with steps(app) as sent:
+        answer = client.get("/open")
+        browser(app).get("/open")
+    assert sent == [("Read",)]
+    assert answer.headers.getlist("Set-Cookie") == []
+
+
 # --- Freshness and session protection ------------------------------------------------------------------
 
 
