@@ -38,7 +38,7 @@ TOPICS = {
     "MRD-D303": "the cookie's SameSite",
     "MRD-D304": "the cookie's HttpOnly",
     "MRD-D305": "debug mode",
-    "MRD-D306": "sessions that are taken over from another library",
+    "MRD-D306": "sessions that are taken over from another library: how many are left",
 }
 
 
