@@ -122,7 +122,10 @@ def measure(state: State, seconds: float, clients: int) -> list[Figures]:
             "add to a counter": load.add,
         }
         each = seconds / len(works)
-        return [_measure(state, name, work, sessions, each, trips) for name, work in works.items()]
+        with screen.Progress("") as progress:
+            return [
+                _measure(state, name, work, sessions, each, trips, progress) for name, work in works.items()
+            ]
     finally:
         with suppress(ValueError):
             state.binding.policy.observers.remove(count)
@@ -131,7 +134,13 @@ def measure(state: State, seconds: float, clients: int) -> list[Figures]:
 
 
 def _measure(
-    state: State, name: str, work: Work, sessions: list[Any], seconds: float, trips: list[int]
+    state: State,
+    name: str,
+    work: Work,
+    sessions: list[Any],
+    seconds: float,
+    trips: list[int],
+    progress: screen.Progress,
 ) -> Figures:
     """One kind of work by one thread for each session."""
     trips.clear()
@@ -158,19 +167,16 @@ def _measure(
 
     threads = [Thread(target=client, args=(number,)) for number in range(len(sessions))]
     began = time.perf_counter()
-    with screen.Progress(f"operations: {name}") as progress:
-        try:
-            for thread in threads:
-                thread.start()
-            while not stop.wait(min(GLANCE, max(0.0, seconds - (time.perf_counter() - began)))):
-                progress.at(sum(map(len, taken)))
-                if time.perf_counter() - began >= seconds:
-                    break
-        finally:
-            stop.set()
-            for thread in threads:
-                if thread.ident is not None:
-                    thread.join()
+    try:
+        for thread in threads:
+            thread.start()
+        while (left := seconds - (time.perf_counter() - began)) > 0 and not stop.wait(min(GLANCE, left)):
+            progress.at(sum(map(len, taken)), f"operations: {name}")
+    finally:
+        stop.set()
+        for thread in threads:
+            if thread.ident is not None:
+                thread.join()
     lasted = time.perf_counter() - began
     if broken:
         raise broken[0]

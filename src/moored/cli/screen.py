@@ -108,11 +108,11 @@ class Progress:
         self._drawn = False
         self._visible = sys.stderr.isatty()
 
-    def at(self, count: int) -> None:
-        """``count`` have been done."""
+    def at(self, count: int, what: str = "") -> None:
+        """``count`` have been done; of ``what``, if that changes."""
         if self._visible and (now := time.monotonic()) >= self._next:
             self._next, self._drawn = now + PROGRESS_EVERY, True
-            click.echo(f"\r{count:,} {self._what} \x1b[K", nl=False, err=True)
+            click.echo(f"\r{count:,} {what or self._what} \x1b[K", nl=False, err=True)
 
     def __enter__(self) -> Self:
         return self
