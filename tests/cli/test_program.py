@@ -95,6 +95,15 @@ def test_without_click(folder: Path) -> None:
     assert "pip install 'moored[cli]'" in done.stderr
 
 
+def test_flask_is_named_where_it_is_missing(folder: Path) -> None:
+    start = "import sys; sys.modules['flask'] = None; import moored.flask"
+    done = subprocess.run(
+        [sys.executable, "-c", start], capture_output=True, text=True, check=False, cwd=folder
+    )
+    assert done.returncode == 1
+    assert done.stderr.splitlines()[-1].endswith("not installed: pip install 'moored[flask]'.")
+
+
 # --- Exit status ------------------------------------------------------------------------------
 
 Case = tuple[tuple[str, ...], int, str]

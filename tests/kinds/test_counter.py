@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Any
 
 import pytest
 from tests.kinds.place import Place
@@ -27,6 +28,12 @@ def test_any_name_will_do(place: Place, name: str) -> None:
     place.do(lambda state: state.counter(name).add(3))
     place.do(lambda state: state.counter(name + "x").add(4))
     assert place.do(lambda state: state.counter(name).value()) == 3
+
+
+@pytest.mark.parametrize("name", [5, None, b"n"])
+def test_names_are_text(place: Place, name: Any) -> None:
+    with pytest.raises(MisuseError, match="the name of a counter is text, not"):
+        place.do(lambda state: state.counter(name).add())
 
 
 def test_bounds_refuse_and_change_nothing(place: Place) -> None:
