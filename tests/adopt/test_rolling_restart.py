@@ -10,7 +10,7 @@ import sys
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from http.client import HTTPConnection
 from pathlib import Path
@@ -143,7 +143,7 @@ def wait(true: object) -> None:
 
 
 @contextmanager
-def serving(folder: Path, redis_url: str) -> Iterator[Shop]:
+def serving(folder: Path, redis_url: str) -> Generator[Shop]:
     shop = Shop(folder, redis_url)
     try:
         yield shop
