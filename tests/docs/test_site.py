@@ -129,6 +129,7 @@ def test_the_reference_has_every_public_name(site: Path, html: dict[Path, Html])
         *(f"moored.flask.FlaskSession.{name}" for name in of_session),
         *(f"moored.kinds.counter.Counter.{name}" for name in _public(Counter)),
         *(f"moored.kinds.sessions.Sessions.{name}" for name in _public(Sessions)),
+        "moored.flask.socketio.SocketIO",
         "moored.flask.testing.in_memory",
         "moored.flask.testing.sign_in",
     }
