@@ -287,6 +287,31 @@ def test_use_renews_a_session_and_its_cookie_a_twentieth_of_the_idle_time_apart(
     assert rig.data() == {}
 
 
+def test_a_session_that_is_always_written_to_renews_its_cookie_as_well(make_rig: MakeRig) -> None:
+    """Or a browser drops the cookie of somebody who comes every day, a month after it was first sent."""
+    rig = make_rig(PERMANENT_SESSION_LIFETIME=20 * 3600)
+    rig.visit(lambda: flask.session.update(n=0))
+    sent = 0
+
+    def count() -> None:
+        flask.session["n"] += 1
+
+    for _ in range(10):
+        rig.wait(1800)
+        sent += len(cookies(rig.visit(count)))
+    assert sent == 5
+
+
+def test_a_request_can_tell_that_its_session_was_ended(each: Rig) -> None:
+    each.visit(lambda: session().login("ann"))
+    old = value(each.client)
+    assert not each.look(lambda: session().superseded)
+    each.mooring.state.sessions.revoke_subject("ann")
+    each.client.set_cookie("session", old)
+    assert each.look(lambda: session().superseded)
+    assert not each.look(lambda: session().superseded, each.browser())
+
+
 def test_without_refresh_each_request_use_renews_nothing(make_rig: MakeRig) -> None:
     rig = make_rig(PERMANENT_SESSION_LIFETIME=100, SESSION_REFRESH_EACH_REQUEST=False)
     rig.visit(lambda: session().update(a=1))

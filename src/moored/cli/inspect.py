@@ -28,7 +28,7 @@ PATIENCE = 2.0  # seconds
 LONGEST = 2_000  # characters of a value that are shown
 
 # Fields of ours that say who and when.  All others are digests, epochs and counts of no use to anybody.
-INSTANTS = {"@created", "@seen", "@changed", "@absolute", "@listed", "@ended"}
+INSTANTS = {"@created", "@seen", "@sent", "@changed", "@absolute", "@listed", "@ended"}
 TEXTS = {"@subject", "@owner", "@note"}
 NUMBERS = {"@generation"}
 

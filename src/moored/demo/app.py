@@ -113,12 +113,11 @@ def _refuse_ended_sessions() -> None:
     """Tell a browser whose session was ended elsewhere, rather than drop what it puts into the cart.
 
     For half a minute Moored takes requests with such a cookie for stragglers, and nothing that
-    they write is kept.  Writing at once, as ``exclusive()`` does, raises GoneError then.
+    they write is kept.
     """
     writes = request.method not in SAFE and request.blueprint != "account"
-    if writes and current_app.config["SESSION_COOKIE_NAME"] in request.cookies and visitor().selector is None:
-        with visitor().exclusive():
-            pass  # later than that, it begins a new session
+    if writes and current_app.config["SESSION_COOKIE_NAME"] in request.cookies and visitor().superseded:
+        raise GoneError("this session was ended, or somebody signed in to it, a moment ago.")
 
 
 def _harden(response: Response) -> Response:

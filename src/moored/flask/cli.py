@@ -17,7 +17,8 @@ from moored.flask.extension import mooring
 from moored.url import sqlite_url
 from moored.web.secret import from_variables, same
 
-WITHOUT_APP = ("init", "demo", "prove", "completion")  # commands that are not about an application that is there
+# Commands that are not about an application that is there.
+WITHOUT_APP = ("init", "demo", "prove", "completion")
 
 
 def of(app: Flask) -> Target:

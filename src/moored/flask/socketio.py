@@ -258,8 +258,8 @@ class _WithoutCookies:
     async def forget_identity(self, session: Session, change: Change) -> NoReturn:
         raise _no_cookie("take the identity away and leave the data (session.logout() can be done)")
 
-    async def save(self, session: Session, change: Change) -> Saved[Any]:
-        saved = await self._store.save(session, change)
+    async def save(self, session: Session, change: Change, *, sent: bool = False) -> Saved[Any]:
+        saved = await self._store.save(session, change)  # no cookie is sent from here
         if saved.credential is not None:
             raise _no_cookie("change a session that is in a cookie, or has expired meanwhile")
         return saved

@@ -116,7 +116,7 @@ class ClientSide:
         """A new cookie."""
         return self._made(new_selector(), 0, change, now=self._now())
 
-    async def save(self, session: Session, change: Change) -> Saved[CookieProof]:
+    async def save(self, session: Session, change: Change, *, sent: bool = False) -> Saved[CookieProof]:
         """A cookie with the change, and with a new lifetime."""
         return self._after(session, change, subject=session.subject)
 
@@ -242,7 +242,7 @@ class ClientSide:
 def _session(contents: Contents, expires: int, now: int) -> Session:
     ours = {
         "@created": b"%d" % contents.created,
-        "@seen": b"%d" % contents.seen,
+        "@sent": b"%d" % contents.seen,
         "@absolute": b"%d" % contents.absolute,
         "@epoch": contents.epoch,
     }

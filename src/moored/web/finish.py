@@ -16,7 +16,7 @@ from moored.web.host import log
 from moored.web.identity import FRESHNESS, NEITHER, Verdict, judge
 from moored.web.store import Moved
 
-PARTS = 20  # of the idle time: how often, at most, a session that is only read is extended
+PARTS = 20  # of the idle time: how often, at most, a cookie is sent again and a session only read extended
 
 
 class Outcome(Struct, frozen=True):
@@ -69,7 +69,7 @@ async def finish(draft: Draft, arrival: Callable[[], Arrival]) -> Outcome:
     resend = draft.resend or _is_due(draft, draft.session)
     if not change and not resend:
         return Outcome(send=draft.sent)
-    saved = await _saved(draft, draft.session, change)
+    saved = await _saved(draft, draft.session, change, resend)
     outcome = _kept(draft, saved)
     if resend and outcome.send is None and not saved.dropped:
         return Outcome(send=draft.cookie)  # the browser's copy is to live as long as ours
@@ -159,9 +159,9 @@ async def _first(draft: Draft, change: Change) -> Outcome:
     return _kept(draft, await draft.host.store.create(change))
 
 
-async def _saved(draft: Draft, session: Session, change: Change) -> Saved[Any]:
+async def _saved(draft: Draft, session: Session, change: Change, resend: bool) -> Saved[Any]:
     try:
-        return await draft.host.store.save(session, change)
+        return await draft.host.store.save(session, change, sent=resend)
     except (Unavailable, OutcomeUnknown):
         if change:
             raise
@@ -170,7 +170,7 @@ async def _saved(draft: Draft, session: Session, change: Change) -> Saved[Any]:
 
 def _is_due(draft: Draft, session: Session) -> bool:
     host = draft.host
-    return host.renews and session.at - session.instant("@seen") >= host.settings.idle // PARTS
+    return host.renews and session.at - session.instant("@sent") >= host.settings.idle // PARTS
 
 
 def _kept(draft: Draft, saved: Saved[Any]) -> Outcome:

@@ -202,6 +202,15 @@ class WebSession(MutableMapping[str, Any]):
         return None if draft.session is None or draft.cleared else draft.session.subject
 
     @property
+    def superseded(self) -> bool:
+        """Has this browser's session ended, or somebody signed in to it, in the last half minute?
+
+        Then the request may have been under way before: it is served without a session, and
+        what it writes is not kept.  An application that would rather tell its visitor looks here.
+        """
+        return self._draft.late
+
+    @property
     def generation(self) -> int:
         """How often it changed who this session belongs to."""
         session = self._draft.session

@@ -54,8 +54,11 @@ class SessionStore(Protocol):
         """A new session that nobody is signed in to."""
         ...
 
-    def save(self, session: Session, change: Change) -> Program[Saved[Any]]:
-        """Store what a request changed; with nothing changed, extend the session."""
+    def save(self, session: Session, change: Change, *, sent: bool = False) -> Program[Saved[Any]]:
+        """Store what a request changed; with nothing changed, extend the session.
+
+        ``sent``: the response carries the cookie again.
+        """
         ...
 
     def signing_in(self, subject: str) -> Program[Gate]:
@@ -107,9 +110,9 @@ class ServerSide:
         """A new record."""
         return saving.create(change, self.settings)
 
-    def save(self, session: Session, change: Change) -> Program[Saved[Credential]]:
+    def save(self, session: Session, change: Change, *, sent: bool = False) -> Program[Saved[Credential]]:
         """Merge what the request changed into the record."""
-        return saving.save(session, change, self.settings)
+        return saving.save(session, change, self.settings, sent=sent)
 
     def signing_in(self, subject: str) -> Program[Gate]:
         """The epoch of the subject's record."""

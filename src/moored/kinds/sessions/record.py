@@ -8,6 +8,7 @@
 ``@changed``       when who it belongs to last changed (milliseconds)
 ``@login``         the names that the last sign-in wrote or dropped, while late changes may come
 ``@created``       when the session was made, ``@seen`` when it was last written or touched
+``@sent``          when its cookie was sent last, so that it lives as long as the record
 ``@absolute``      the instant that no touch outlasts
 ``.name``          the application's fields
 =================  ================================================================

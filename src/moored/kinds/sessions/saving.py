@@ -128,7 +128,7 @@ async def make(
     """
     verifier = verifier or new_verifier()
     ours = {"@verifier": digest(verifier), "@generation": b"0", **also}
-    stamp = {"@absolute": settings.absolute, "@created": 0, "@seen": 0}
+    stamp = {"@absolute": settings.absolute, "@created": 0, "@seen": 0, "@sent": 0}
     if subject is not None:
         ours |= {"@subject": subject.encode(), "@owner": subject.encode()}
         stamp["@changed"] = 0
@@ -260,13 +260,19 @@ def decoded(value: bytes | None) -> Any | Missing:
 
 
 async def save(
-    session: Session, change: Change, settings: SessionSettings, *, token: int | None = None
+    session: Session,
+    change: Change,
+    settings: SessionSettings,
+    *,
+    sent: bool = False,
+    token: int | None = None,
 ) -> Saved[Credential]:
     """Merge what the request changed into the session; with nothing changed, touch it.
 
-    With ``token`` (of ``hold``) the session is given back in the same step.  Raises
-    GoneError if a signed-in session has expired, ConflictError where a field declared
-    ``refuse`` was changed by another request, TooLargeError.
+    ``sent``: the cookie is sent again with the response.  With ``token`` (of ``hold``) the
+    session is given back in the same step.  Raises GoneError if a signed-in session has
+    expired, ConflictError where a field declared ``refuse`` was changed by another request,
+    TooLargeError.
     """
     after = replace(session, fields=apply_change(session.fields, change))
     if change:
@@ -276,9 +282,8 @@ async def save(
         drop += ("@login",)  # nobody is late enough any more to need it
     conflicts: list[str] = []
     try:
-        await write(
-            session, merging(session.fields, change, settings, conflicts), settings, drop=drop, token=token
-        )
+        edit = merging(session.fields, change, settings, conflicts)
+        await write(session, edit, settings, drop=drop, stamp={"@sent": 0} if sent else {}, token=token)
         return Saved(after, conflicts=tuple(conflicts))
     except Superseded as superseded:
         record = superseded.record

@@ -25,6 +25,8 @@ from moored.kinds.sessions.saving import Saved, Superseded, make, merging, write
 from moored.kinds.sessions.settings import SessionSettings
 from moored.kinds.sessions.subjects import Gate, Origin, enlist, strike
 
+RENEWED = {"@changed": 0, "@sent": 0}  # stamps of a step after which another cookie is sent
+
 
 async def login(
     session: Session | None,
@@ -62,7 +64,7 @@ async def login(
     }
     await enlist(gate, session.selector, origin, settings)
     try:
-        await write(session, lambda theirs: change, settings, ours=ours, drop=drop, stamp={"@changed": 0})
+        await write(session, lambda theirs: change, settings, ours=ours, drop=drop, stamp=RENEWED)
     except Superseded:
         mine = {name[1:]: value for name, value in kept.items() if name[:1] == "."}
         return await _login_anew(mine, gate, origin, settings)
@@ -90,7 +92,7 @@ async def forget_identity(session: Session, change: Change, settings: SessionSet
     edit = merging(session.fields, change, settings, [])
     drop = ("@subject", "@login")
     try:
-        await write(session, edit, settings, ours=ours, drop=drop, stamp={"@changed": 0})
+        await write(session, edit, settings, ours=ours, drop=drop, stamp=RENEWED)
     except Superseded:
         return Saved(session, dropped=True)
     after = replace(session, generation=session.generation + 1, subject=None, fields={**fields, **ours})
