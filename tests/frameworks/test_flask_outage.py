@@ -327,7 +327,10 @@ def test_on_outage_anonymous_serves_without_a_session(
         assert (answer.status_code, answer.json) == (200, [None, 0])
         assert cookies(answer) == []
         assert rig.mooring.counts["served_without_session"] == 1
-        # Whoever signs out is told that it could not be stored.
+        answer = rig.visit(lambda: session().update(a=1), rig.browser())  # who had no session before
+        assert (answer.status_code, cookies(answer)) == (200, [])
+        # Whoever signs in or out is told that it could not be stored.
+        assert rig.visit(lambda: session().login("ann"), rig.browser()).status_code == 503
         for leave in (lambda: session().clear(), lambda: session().logout()):
             answer = rig.visit(leave)
             assert answer.status_code == 503

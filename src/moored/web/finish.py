@@ -156,7 +156,13 @@ async def _first(draft: Draft, change: Change) -> Outcome:
     if draft.late:
         draft.host.count("late_changes_dropped")
         return NOTHING
-    return _kept(draft, await draft.host.store.create(change))
+    try:
+        return _kept(draft, await draft.host.store.create(change))
+    except (Unavailable, OutcomeUnknown):
+        if draft.host.on_outage != "anonymous":
+            raise
+        draft.host.count("served_without_session")
+        return NOTHING
 
 
 async def _saved(draft: Draft, session: Session, change: Change, resend: bool) -> Saved[Any]:
