@@ -79,8 +79,8 @@ class SocketIO(Theirs):  # type: ignore[misc]
             )
         super().init_app(app, **{**options, "manage_session": False})
         if app is not None:
-            self._trigger = self.server._trigger_event
-            self.server._trigger_event = self._on_trigger
+            self._trigger, self._receive = self.server._trigger_event, self.server._handle_event
+            self.server._trigger_event, self.server._handle_event = self._on_trigger, self._on_event
 
     # --- Connecting ---------------------------------------------------------------------------------
 
@@ -101,6 +101,15 @@ class SocketIO(Theirs):  # type: ignore[misc]
                 with self._lock:
                     self._watched.pop(key, None)
 
+    def _on_event(self, eio_sid: str, namespace: str | None, number: int | None, data: Any) -> None:
+        """What python-socketio does with an event of a client, but for those that only it itself may make.
+
+        It would run the handler of the disconnection, and the socket would be watched no longer.
+        """
+        if isinstance(data, list) and data[:1] in (["connect"], ["disconnect"]):
+            return
+        self._receive(eio_sid, namespace, number, data)
+
     def _watch(self, key: Key, environ: dict[str, Any]) -> None:
         app: Flask = environ["flask.app"]
         session = self._open(app, environ)
@@ -112,10 +121,14 @@ class SocketIO(Theirs):  # type: ignore[misc]
         if selector is None:
             return
         with self._lock:
+            if not self._checking:
+                try:
+                    self.start_background_task(self._check_until_none_is_left)
+                except RuntimeError as error:  # there are too many threads
+                    log.warning("A socket was not connected: %s", error)
+                    raise Refusal("The server is too busy right now. Try again in a moment.") from error
+                self._checking = True
             self._watched[key] = Watched(app, environ, selector, session.generation)
-            begin, self._checking = not self._checking, True
-        if begin:
-            self.start_background_task(self._check_until_none_is_left)
 
     def _open(self, app: Flask, environ: dict[str, Any]) -> FlaskSession:
         """The session of the handshake's cookies, as it is now; not looked at yet."""
@@ -143,7 +156,12 @@ class SocketIO(Theirs):  # type: ignore[misc]
         session = self._open(environ["flask.app"], environ)
         _put_in_context(session)
         watched = self._watched.get(key)
-        is_over = watched is not None and session.selector != watched.selector
+        try:
+            is_over = watched is not None and session.selector != watched.selector
+        except MooredError:
+            if message != "disconnect":
+                raise
+            is_over = True  # it is, whatever its session is; and nothing can be saved
         if is_over and message == "connect":
             return False
         if is_over and message != "disconnect":
@@ -187,7 +205,8 @@ class SocketIO(Theirs):  # type: ignore[misc]
     def end_sockets_of_ended_sessions(self, watched: Mapping[Key, Watched] | None = None) -> None:
         """Disconnect them, which is otherwise done every ``check_every`` seconds.
 
-        All sessions are asked for in one round trip, or few.  Raises Unavailable, OutcomeUnknown.
+        All sessions are asked for in one round trip, or few.  Handlers of the disconnections run in
+        the background, so that none holds up the others.  Raises Unavailable, OutcomeUnknown.
         """
         if watched is None:
             with self._lock:
@@ -200,7 +219,7 @@ class SocketIO(Theirs):  # type: ignore[misc]
                     continue
                 # Not in the engine: ended, or kept elsewhere.  Its own store knows.
                 if self._open(app, one.environ).selector != one.selector:
-                    self._end(key)
+                    self.start_background_task(self._end, key)
 
 
 async def _generations(selectors: set[str]) -> dict[str, int]:

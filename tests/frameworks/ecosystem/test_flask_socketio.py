@@ -451,3 +451,82 @@ def test_an_app_without_moored_says_so() -> None:
     sockets.on("connect")(lambda: None)
     with pytest.raises(MisuseError, match="does not use Moored"):
         sockets.test_client(app)
+
+
+# --- Attempts to get past the guard -------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["disconnect", "connect"])
+def test_a_client_cannot_pretend_that_its_socket_was_closed(start: Start, name: str) -> None:
+    """An event of such a name is no connection's begin or end, and nobody stops watching."""
+    server = start(check_every=0.05)
+    client = server.browser()
+    client.post("/in/ann")
+    socket = server.socket(client)
+    until(lambda: socket.welcome, "the welcome")
+    socket.client.emit(name, {"flask.app": "mine"})
+    assert socket.call("nothing") == "done"
+    assert server.chat.gone == []
+    assert socket.welcome == ["ann"]
+    server.state.sessions.revoke_subject("ann")
+    assert socket.over.wait(SOON)
+    until(lambda: server.chat.gone, "the handler of the disconnection")
+
+
+def test_a_handler_that_does_not_return_keeps_nobody_connected(start: Start, tmp_path: Path) -> None:
+    """What one socket does when it is disconnected does not hold up the others, nor those of later."""
+    gates = Gates(tmp_path)
+    server = start(gates=gates, check_every=0.05)
+    stuck: list[str] = []
+
+    def linger(reason: str) -> None:
+        stuck.append(reason)
+        if len(stuck) == 1:
+            gates.pass_through("gate")
+
+    server.chat.socketio.on("disconnect")(linger)
+    for name in ("ann", "bob"):
+        client = server.browser()
+        client.post(f"/in/{name}")
+        sockets = [server.socket(client), server.socket(client)]
+        server.state.sessions.revoke_subject(name)
+        for socket in sockets:
+            assert socket.over.wait(SOON)
+        until(lambda: stuck, "a handler that does not return")
+    until(lambda: len(stuck) == 4, "all handlers")
+    gates.open("gate")
+
+
+def test_a_disconnection_is_handled_also_while_the_engine_is_away(start: Start, stack: ExitStack) -> None:
+    """Its handler keeps lists of who is there; only what it would do to the session cannot be done."""
+    engine = stack.enter_context(RedisServer())
+    server = start(f"{engine.url}?deadline=0.3")
+    ended: list[str] = []
+    server.chat.socketio.on("disconnect")(ended.append)
+    client = server.browser()
+    client.post("/in/ann")
+    socket = server.socket(client)
+    engine.kill()
+    socket.client.disconnect()
+    until(lambda: ended, "the handler of the disconnection")
+    until(lambda: not vars(server.chat.socketio)["_watched"], "the end of the watch")
+
+
+def test_the_search_begins_again_where_a_thread_could_not_be_started(
+    start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server = start(check_every=0.05)
+    sockets = server.chat.socketio
+    client = server.browser()
+    client.post("/in/ann")
+    with monkeypatch.context() as patch:
+
+        def cannot(task: Any, *args: Any) -> None:
+            raise RuntimeError("can't start new thread")
+
+        patch.setattr(sockets, "start_background_task", cannot)
+        with pytest.raises(SocketError):
+            server.socket(client)
+    socket = server.socket(client)
+    server.state.sessions.revoke_subject("ann")
+    assert socket.over.wait(SOON)
