@@ -19,7 +19,7 @@ from flask.wrappers import Request, Response
 from moored.commands import Patch, Put, Read, Together, record_key
 from moored.errors import ConfigurationError, MooredError, OutcomeUnknown, Unavailable
 from moored.flask.interface import FlaskSession, MooredSessionInterface
-from moored.kinds.sessions.record import integer
+from moored.kinds.sessions.record import Session, integer
 from moored.kinds.sessions.settings import DAY
 from moored.kinds.sessions.subjects import LONGEST_COOKIE, Gate, subject_key, subject_of
 from moored.seal import KeyRing
@@ -108,6 +108,18 @@ class RememberedSession(FlaskSession):
             known = self.known_gate
         assert known is not None
         return known
+
+    def has_ended(self, subject: str) -> bool:
+        """Is the session over by now in which the subject was already signed in when the request came?
+
+        Whoever has read a gate asks after that: an epoch that ended the session may be the gate's,
+        and what proves that epoch must not be given to a request that was under way then.
+        """
+        draft = self._draft
+        stored = draft.session
+        if stored is None or stored.owner != subject or draft.login is not None:
+            return False  # it is a sign-in, which is refused where the gate is not the latest
+        return not isinstance(self._carry(self._host.store.look(draft.cookie)), Session)
 
     def logout_everywhere(self, *, keep_this: bool = False) -> None:
         """End every session of whoever is signed in, at once; this one too unless ``keep_this``.
@@ -214,12 +226,16 @@ class Remembering(LoginManager):  # type: ignore[misc]  # untyped
         return True
 
     def _set_cookie(self, response: Response) -> None:
-        super()._set_cookie(response)
         interface = current_app.session_interface
-        if isinstance(interface, RememberingInterface) and (check := self._check_for(interface)):
+        check = self._check_for(interface) if isinstance(interface, RememberingInterface) else ""
+        if check is None:
+            return
+        super()._set_cookie(response)
+        if check:
             _accompany(response, response, check)
 
     def _check_for(self, interface: RememberingInterface) -> str | None:
+        """What accompanies the cookie, "" if nothing does; None: the session has ended meanwhile."""
         session = _session()
         subject, given = subject_of(str(session["_user_id"])), request.cookies.get(_name() + SUFFIX)
         if (
@@ -232,6 +248,8 @@ class Remembering(LoginManager):  # type: ignore[misc]  # untyped
             return given  # as good as it was before, which need not be asked at every request
         gate = session.gate(subject)
         if not gate.epoch:
+            return ""
+        if session.has_ended(subject):
             return None
         interface.host.binding.run(outlive(gate, interface.host.settings.absolute))
         return to_check(gate, interface.ring())

@@ -11,10 +11,10 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from flask import Flask
+from flask import Flask, session
 from flask.sessions import SecureCookieSessionInterface
 from flask.testing import FlaskClient
-from flask_login import user_loaded_from_cookie, user_logged_in
+from flask_login import current_user, user_loaded_from_cookie, user_logged_in
 from flask_login.utils import encode_cookie
 from tests.frameworks.ecosystem.login_app import make_app
 from werkzeug.test import TestResponse
@@ -416,6 +416,30 @@ def test_a_log_out_everywhere_while_the_password_is_checked_refuses_the_sign_in(
     with user_logged_in.connected_to(meanwhile, here):
         assert client.post("/in/ann?remember=1&check=1").status_code == 409
     assert me(client) == "302"
+
+
+# --- Requests under way while somebody is signed out everywhere -----------------------------------------
+
+
+@pytest.mark.parametrize("known", [True, False])
+def test_a_request_of_an_ended_session_is_given_no_remember_cookie(worker: Worker, known: bool) -> None:
+    """Else a thief's slow request would survive the change of the password, by the new epoch."""
+    here, there = worker(REMEMBER_COOKIE_REFRESH_EACH_REQUEST=True), worker()
+
+    @here.get("/slow")
+    def slow() -> str:
+        session["note"] = current_user.id
+        state_of(there).sessions.revoke_subject("ann")
+        return "slow"
+
+    thief = browser(here)
+    thief.post("/in/ann?remember=1")
+    if not known:
+        thief.delete_cookie(EPOCH)
+    before = remember_cookies(thief)
+    assert thief.get("/slow").text == "slow"
+    assert remember_cookies(thief) == before
+    assert me(browser(here, **remember_cookies(thief))) == "302"
 
 
 @pytest.mark.parametrize("login_first", [False, True], ids=["Moored first", "Flask-Login first"])
