@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import re
+import sqlite3
 import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from html import unescape
 from pathlib import Path
 from typing import TypeVar
 
-from tests.demo.shop import Browser, Server
+from tests.demo.shop import Browser, Server, serving
 
 from moored.demo.books import Books, Order
 from moored.demo.goods import GOODS
@@ -153,3 +156,34 @@ def test_numbers_are_in_the_books_once(tmp_path: Path) -> None:
     placed = at_once([lambda order=order: books.place(order) for order in orders])  # type: ignore[misc]
     assert sorted(placed) == [False] * 7 + [True]
     assert books.order("ABC") == orders[placed.index(True)]
+
+
+def test_what_could_not_be_entered_is_given_back(tmp_path: Path) -> None:
+    """The books are locked by another writer for longer than the shop waits."""
+    with serving(tmp_path) as shop:
+        browser = Browser(shop)
+        browser.add("bell", "rope")
+        form, before = browser.checkout(), browser.stock()
+        writer = sqlite3.connect(books_of(shop).file, isolation_level=None)
+        with closing(writer):
+            writer.execute("BEGIN IMMEDIATE")
+            response, page = browser.submit("/checkout", **form)
+            writer.execute("ROLLBACK")
+        assert response.status == 503
+        assert "The shop's books cannot be used right now: database is locked" in unescape(page)
+        assert browser.stock() == before
+        assert browser.cart() == {"bell": 1, "rope": 1}
+        assert browser.post("/checkout", **form) == 303
+
+
+def test_books_that_are_gone_are_not_begun_anew(tmp_path: Path) -> None:
+    """A file made in passing would have no tables, and could be read by others."""
+    with serving(tmp_path) as shop:
+        browser = Browser(shop)
+        browser.add("mug")
+        form, before, file = browser.checkout(), browser.stock(), books_of(shop).file
+        file.unlink()
+        assert browser.post("/checkout", **form) == 503
+        assert browser.post("/sign-in", name="Grace", password="three calm words") == 503
+        assert not file.exists()
+        assert browser.stock() == before

@@ -19,10 +19,11 @@ from moored.errors import ConfigurationError
 
 @pytest.mark.parametrize("times", [1, 2])
 @pytest.mark.parametrize(
-    ("number", "everybody"), [(signal.SIGTERM, False), (signal.SIGINT, False), (signal.SIGINT, True)]
+    ("number", "everybody"),
+    [(signal.SIGTERM, False), (signal.SIGINT, False), (signal.SIGINT, True), (signal.SIGHUP, True)],
 )
 def test_ends_cleanly(tmp_path: Path, number: int, everybody: bool, times: int) -> None:
-    """As by `kill` and by Ctrl-C in a terminal, which all workers get too; once, and by the impatient."""
+    """As by `kill`, by Ctrl-C in a terminal and by its end, which all workers get too; also twice."""
     server = Server(tmp_path)
     wait_for_workers(server, 2)
     for _ in range(times - 1):

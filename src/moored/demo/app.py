@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
+import sqlite3
 from pathlib import Path
 from typing import Any
 
 import msgspec
 from flask import Flask, abort, current_app, g, render_template, request
 from flask.wrappers import Response
-from werkzeug.exceptions import HTTPException, NotFound
+from werkzeug.exceptions import HTTPException, NotFound, ServiceUnavailable
 
 from moored.demo import wording
 from moored.demo.account import ABSOLUTE, account, last_session, remember_session
@@ -55,6 +56,7 @@ def create_app(url: str, secret: str | None = None, books: Path | None = None) -
     )
     app.extensions["books"] = Books(books or default_folder() / "books.db")
     app.register_error_handler(HTTPException, _refused)
+    app.register_error_handler(sqlite3.Error, _without_books)
     Moored(app, url)
     app.before_request(_refuse_other_sites)
     app.before_request(_refuse_ended_sessions)
@@ -96,6 +98,17 @@ def _refused(error: HTTPException) -> tuple[str, int]:
     g.bare = True
     gone = isinstance(error.__cause__, GoneError)
     return render_template("error.html", title=title, detail=detail, gone=gone), code
+
+
+def _without_books(error: sqlite3.Error) -> tuple[str, int]:
+    """The page for when accounts and orders cannot be read or written."""
+    current_app.logger.error("The books cannot be used: %s", error)
+    return _refused(
+        ServiceUnavailable(
+            f"The shop's books cannot be used right now: {error}. Try again in a moment. An order that is"
+            " sent again is placed once."
+        )
+    )
 
 
 def _refuse_other_sites() -> None:

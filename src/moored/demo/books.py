@@ -49,10 +49,13 @@ class Order(Struct, frozen=True):
 
 
 class Books:
-    """Accounts and orders in this file, which is made if it is not there."""
+    """Accounts and orders in this file, which is made if it is not there.
+
+    All else raises sqlite3.Error where the file is gone, is locked for too long, or has no room.
+    """
 
     def __init__(self, file: Path) -> None:
-        self.file = file
+        self.file = file.absolute()
         file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         file.touch(mode=0o600)
         with self._open() as connection:
@@ -62,7 +65,8 @@ class Books:
 
     @contextmanager
     def _open(self) -> Generator[sqlite3.Connection]:
-        with closing(sqlite3.connect(self.file, timeout=PATIENCE, isolation_level=None)) as connection:
+        uri = f"{self.file.as_uri()}?mode=rw"  # a file that vanished is not begun anew, without tables
+        with closing(sqlite3.connect(uri, timeout=PATIENCE, isolation_level=None, uri=True)) as connection:
             yield connection
 
     # --- Accounts -------------------------------------------------------------------------------

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import secrets
+import sqlite3
 import time
 
 from flask import Blueprint, abort, redirect, render_template, request, url_for
@@ -50,14 +51,26 @@ def place() -> ResponseReturnValue:
                 stock.take(lines)
             except stock.SoldOut as short:
                 return cart_page(_short(short.left)), 409
-            if not books().place(_order(number, lines)):
-                stock.give_back(lines)
+            _enter(_order(number, lines))
         return redirect(_forget_cart(number), 303)
 
 
 def _order(number: str, lines: dict[str, int]) -> Order:
     boat = " ".join(request.form.get("boat", "").split())[:40] or "boat without a name"
     return Order(number, visitor().subject, boat, lines, total(lines), time.time())
+
+
+def _enter(order: Order) -> None:
+    """Put the order into the books, or what was taken for it back on the shelf."""
+    try:
+        if books().place(order):
+            return
+    except sqlite3.Error:
+        if books().order(order.number) is not None:
+            raise
+        stock.give_back(order.lines)
+        raise
+    stock.give_back(order.lines)  # another request of that number was faster
 
 
 @checkout.get("/orders/<number>")

@@ -7,6 +7,7 @@ browsers are played by the server, against itself, over HTTP.
 from __future__ import annotations
 
 import os
+import sqlite3
 import time
 from collections.abc import Callable, Iterator
 from http.client import HTTPException
@@ -20,6 +21,7 @@ from flask.wrappers import Response
 from moored.demo import attacks, rush
 from moored.demo.robot import Site, Verdict
 from moored.demo.visitor import books, state, visitor
+from moored.errors import MooredError
 
 DAWDLE = 0.05  # seconds between reading and writing: time enough for others to come in between
 SLOW = 2.0  # seconds that the slow request takes
@@ -133,7 +135,7 @@ def _safely(steps: Iterator[Any]) -> Iterator[Any]:
         return
     try:
         yield from steps
-    except (OSError, HTTPException, msgspec.DecodeError, KeyError) as error:
+    except (OSError, HTTPException, msgspec.DecodeError, KeyError, MooredError, sqlite3.Error) as error:
         yield Verdict(False, f"It could not be played: {str(error) or type(error).__name__}.")
     finally:
         _playing.release()

@@ -85,18 +85,28 @@ def _words(port: int, place: str, books: Path, workers: int, taken: int | None, 
 
 
 def _leave_signals_to_the_server(worker: Any) -> None:
-    """Ctrl-C reaches all processes of a terminal: let the workers wait until the server asks them to end.
+    """Ctrl-C, and its closing, reach all processes of a terminal: let workers wait until the server asks.
 
     Gunicorn's threaded worker shuts its pool down inside of its handler of SIGINT and SIGQUIT, under
     a lock that a second signal, or the request that it interrupts, may hold: then it hangs.  Its
     handler of SIGTERM only sets a mark.
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
     signal.signal(signal.SIGQUIT, worker.handle_exit)
 
 
 def _run(app: Flask, listener: socket.socket, workers: int, words: str) -> int:
     from gunicorn.app.base import BaseApplication  # type: ignore[import-untyped]
+
+    stays = signal.getsignal(signal.SIGHUP) == signal.SIG_IGN  # as with nohup
+
+    def ready(_server: Any) -> None:
+        """It listens, and signals end it cleanly; a closed terminal too, at which gunicorn would reload."""
+        signal.signal(
+            signal.SIGHUP, signal.SIG_IGN if stays else lambda *_: os.kill(os.getpid(), signal.SIGTERM)
+        )
+        print(words, flush=True)
 
     wanted: dict[str, Any] = {
         "bind": f"fd://{listener.detach()}",
@@ -108,7 +118,7 @@ def _run(app: Flask, listener: socket.socket, workers: int, words: str) -> int:
         "post_worker_init": _leave_signals_to_the_server,
         "graceful_timeout": 3,
         "control_socket_disable": True,
-        "when_ready": lambda _server: print(words, flush=True),  # it listens, and signals end it cleanly
+        "when_ready": ready,
     }
 
     class Server(BaseApplication):  # type: ignore[misc]
