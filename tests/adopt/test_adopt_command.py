@@ -48,7 +48,10 @@ def test_all_are_carried_over_and_each_once(pair: Pair) -> None:
 
     assert counts(call(new, "adopt", "--json")) == {"moved": MANY - 2, "already": 1, "ended": 1}
     assert counts(call(new, "adopt", "--json")) == {"already": MANY}
-    assert "No session is left" in call(new, "doctor").output
+    told = call(new, "doctor").output
+    assert "No session is left" in told
+    # Where the old settings say where Moored keeps sessions, nobody is told to take them out.
+    assert ("Keep SESSION_TYPE, SESSION_REDIS" in told) is ("MOORED_URL" not in new.config)
 
     for number, browser in enumerate(browsers):
         found = browser.get(new, "/look")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from datetime import timedelta
 
@@ -45,10 +46,22 @@ def remaining(app: Flask, store: Adopting) -> Finding:
         return note(
             "MRD-D306",
             f"No session is left with {names}.",
-            "Set MOORED_ADOPT = [], and take Flask-Session's own settings out.",
+            _farewell(app),
         )
     return note(
         "MRD-D306",
         f"{'' if all_seen else 'At least '}{count:,} sessions are left with {names}.",
         "Each is carried over when it is used; `flask moored adopt` does it for all of them.",
+    )
+
+
+def _farewell(app: Flask) -> str:
+    """What to do when nothing is left; the old settings may be what says where the new sessions are."""
+    prefix = app.config.get("SESSION_KEY_PREFIX", "session:")
+    chosen = app.config.get("MOORED_URL") or os.environ.get("MOORED_URL")
+    if chosen or mooring(app).state.url.options.get("prefix") != prefix:
+        return "Set MOORED_ADOPT = [], and take Flask-Session's own settings out."
+    return (
+        "Set MOORED_ADOPT = []. Keep SESSION_TYPE, SESSION_REDIS and SESSION_KEY_PREFIX: they say where"
+        f" Moored keeps sessions. Or set MOORED_URL to the same Redis, with the option ?prefix={prefix} in it."
     )
