@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-from tests.simulation.browser import SETTINGS, TEN_MINUTES, Edit, appending, changed, setting, values_of
+from tests.simulation.browser import SETTINGS, TEN_MINUTES, Edit, appending, changed, read, setting, values_of
 from tests.simulation.scene import scene
 
 from moored.adopt.old import OldRows
@@ -14,6 +14,7 @@ from moored.adopt.place import MARKED, Replaced, Row
 from moored.adopt.session import OldProof, OldSession
 from moored.adopt.store import Adopting
 from moored.adopt.window import Window
+from moored.commands import Read
 from moored.kinds.sessions.record import Session
 from moored.kinds.sessions.saving import Saved
 from moored.kinds.sessions.subjects import Origin, everywhere
@@ -76,17 +77,34 @@ class Shelf:
         return not self.rows
 
 
+class Slow(OldRows):
+    """Rows in a store that takes its time: anything may happen before it carries a question out."""
+
+    async def _ask(self, call: Callable[..., Any], *arguments: Any) -> Any:
+        await Read("the way to the shelf")
+        return await super()._ask(call, *arguments)
+
+
 def adopting(world: World, shelf: Shelf, length: int) -> tuple[Adopting, OldProof]:
     """Sessions that are being moved, and the cookie of the one called ``old``."""
     ring = KeyRing(["the secret of these scenes"])
-    old = OldRows(shelf, SETTINGS, lambda: ring)
+    old = Slow(shelf, SETTINGS, lambda: ring)
     store = Adopting(
         ServerSide(SETTINGS, lambda: ring), [old], Window("shelf", length, lambda: False, clock=lambda: 0.0)
     )
-    store.window._ends = float(length)  # it has been learned
+    store.window._ends, store.window._closed = float(length), not length  # it has been learned
     proof = old.proof("old")
     assert proof is not None
     return store, proof
+
+
+async def old_worker(world: World, shelf: Shelf, values: dict[str, Any]) -> bool:
+    """A worker of the old library saves this; false if it comes after the mark, and does not."""
+    await world.call(read("the way to the shelf"))
+    if shelf.rows["old"][1] is MARKED:
+        return False
+    shelf.rows["old"] = shelf._raw(), values
+    return True
 
 
 async def looked(store: Adopting, proof: OldProof) -> Session | None:
@@ -117,6 +135,8 @@ def _two_add(world: World, length: int) -> Story:
     assert isinstance(session, OldSession) == bool(length)
     assert session.subject == "7"
     cart = values_of(session)["cart"]
+    for one in out.values():
+        assert not one.acknowledged or one.value is not None, "a request was served without its session"
     kept = [name for name, one in out.items() if one.acknowledged and not one.value.dropped]
     assert {"x", *kept} <= set(cart), f"of {kept} only {cart} is there"
     assert len(cart) == len(set(cart)), "what was added once is there twice"
@@ -184,6 +204,7 @@ def a_planted_cookie_beside_old_workers(world: World) -> Story:
         return await world.call(store.login(session, change, gate, cleared=False, origin=Origin()))
 
     out = yield {"victim": sign_in(), "attacker": request(world, store, proof, setting(a=1))}
+    kept = out["attacker"].acknowledged and out["attacker"].value and not out["attacker"].value.dropped
     there = world.run(looked(store, proof))
     assert there is None or there.subject is None, "the planted cookie proves somebody"
     if out["attacker"].acknowledged and out["attacker"].value:
@@ -193,3 +214,62 @@ def a_planted_cookie_beside_old_workers(world: World) -> Story:
         assert session is not None, "an acknowledged sign-in is dead"
         assert session.subject == "7"
         assert values_of(session)["cart"] == ["x"]
+        assert not kept or "a" in values_of(session), "an acknowledged change is gone"
+
+
+def _old_worker_beside_requests(world: World, values: dict[str, Any]) -> tuple[Story, Adopting, OldProof]:
+    shelf = Shelf(old={"user_id": 7, "cart": ["x"]})
+    store, proof = adopting(world, shelf, 0)
+
+    def story() -> Story:
+        out = yield {
+            "old": old_worker(world, shelf, values),
+            "a": request(world, store, proof, setting(a=1)),
+            "b": request(world, store, proof, setting(b=1)),
+        }
+        if not (out["old"].acknowledged and out["old"].value):
+            return
+        session = world.run(looked(store, proof))
+        assert session is not None, "the move has signed somebody out"
+        there = {name: value for name, value in values_of(session).items() if name not in "ab"}
+        assert there == values, f"an old worker left {values}, and there is {there}"
+        assert session.subject == session.owner == (str(values["user_id"]) if "user_id" in values else None)
+        for name in "ab":
+            if out[name].acknowledged and out[name].value and not out[name].value.dropped:
+                assert name in values_of(session), f"the change of {name} is gone"
+
+    return story(), store, proof
+
+
+@scene
+def an_old_worker_signs_out_while_a_session_is_carried_over(world: World) -> Story:
+    """What an old worker writes before the row is marked is carried over: nobody is signed in again."""
+    story, _, _ = _old_worker_beside_requests(world, {"cart": ["y"]})
+    yield from story
+
+
+@scene
+def an_old_worker_signs_somebody_else_in_while_a_session_is_carried_over(world: World) -> Story:
+    """The record is that person's then, and ended when they sign out everywhere."""
+    story, store, proof = _old_worker_beside_requests(world, {"user_id": 8})
+    yield from story
+    world.run(everywhere("8"))
+    session = world.run(looked(store, proof))
+    assert session is None or session.subject == "7", "a session escaped"
+
+
+@scene
+def an_old_worker_writes_after_a_sign_out(world: World) -> Story:
+    """What it writes late, to a row that has gone, lets nobody in here, then or ten minutes later."""
+    shelf = Shelf(old={"user_id": 7})
+    store, proof = adopting(world, shelf, HOUR)
+
+    async def late() -> None:
+        await world.call(read("the way to the shelf"))
+        shelf.rows["old"] = shelf._raw(), {"user_id": 7, "late": True}
+
+    out = yield {"out": sign_out(world, store, proof), "old": late()}
+    if out["out"].acknowledged and out["out"].value:
+        assert world.run(looked(store, proof)) is None, "a late write has signed somebody in again"
+        world.clock.elapsed += (TEN_MINUTES + 1) * 1000
+        assert world.run(looked(store, proof)) is None, "a late write lets somebody in when its time has come"
