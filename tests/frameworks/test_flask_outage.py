@@ -94,6 +94,9 @@ def test_a_save_that_fails_answers_503_and_sends_nothing_of_the_page(outage: Out
             "X-Order": "1",
             "Set-Cookie": "promise=kept",
             "Access-Control-Allow-Origin": "https://shop.example",
+            "Content-Security-Policy": "default-src 'none'",
+            "X-Frame-Options": "DENY",
+            "X-Content-Type-Options": "nosniff",
         }
         return "thank you for your order", headers
 
@@ -103,6 +106,9 @@ def test_a_save_that_fails_answers_503_and_sends_nothing_of_the_page(outage: Out
     assert "thank you" not in answer.text
     assert "X-Order" not in answer.headers
     assert answer.headers["Access-Control-Allow-Origin"] == "https://shop.example"
+    assert answer.headers["Content-Security-Policy"] == "default-src 'none'"
+    assert answer.headers["X-Frame-Options"] == "DENY"
+    assert answer.headers["X-Content-Type-Options"] == "nosniff"
     assert cookies(answer) == []
     assert int(answer.headers["Content-Length"]) == len(answer.data)
     outage.end()

@@ -23,6 +23,18 @@ from moored.web.host import SessionHost
 from moored.web.problem import TRANSLATED, problem
 from moored.web.session import WebSession
 
+# The beginnings of headers that are about a site rather than a page (OWASP's Secure Headers Project).
+OF_THE_SITE = (
+    "access-control-",
+    "content-security-policy",
+    "cross-origin-",
+    "permissions-policy",
+    "referrer-policy",
+    "strict-transport-security",
+    "x-content-type-options",
+    "x-frame-options",
+)
+
 
 class FlaskSession(WebSession, SessionMixin):
     """The session of a request in Flask."""
@@ -172,14 +184,11 @@ def _vary(response: Response) -> None:
 def _fail(app: Flask, response: Response, error: MooredError) -> None:
     """Make the response that of the error: nothing of the page that could not be saved is sent.
 
-    What tells the browser how to treat the whole site stays, or a script could not read the error.
+    What tells the browser how to treat the whole site stays: a script could not read the error without
+    it, and the page of the error is to be guarded as all others are.
     """
     made = app.make_response(app.handle_user_exception(error))
-    site = [
-        (name, value)
-        for name, value in response.headers.items()
-        if name.lower().startswith("access-control-") or name.lower() == "strict-transport-security"
-    ]
+    site = [(name, value) for name, value in response.headers.items() if name.lower().startswith(OF_THE_SITE)]
     response.headers.clear()
     response.headers.extend(site)
     if (close := getattr(response.response, "close", None)) is not None:  # a file that would have been sent
