@@ -16,14 +16,14 @@ from typing import Final
 import msgspec
 from msgspec import Struct
 
-from moored.errors import TooLargeError, UnsupportedError
+from moored.errors import ConfigurationError, TooLargeError, UnsupportedError
 from moored.kinds.sessions import subjects
 from moored.kinds.sessions.record import Change, Session, apply_change, check_size, new_selector
 from moored.kinds.sessions.saving import Outdated, Saved
 from moored.kinds.sessions.settings import SessionSettings
 from moored.kinds.sessions.subjects import Gate, Origin
 from moored.seal import LONGEST_CHECK, KeyRing
-from moored.web.cookies import MOST, TooManyCookiesError
+from moored.web.cookies import MOST, MOST_GENUINE, TooManyCookiesError
 
 LARGEST: Final = (
     3_800  # characters of a value: browsers keep 4,096 with name and attributes (RFC 6265bis, 5.7)
@@ -97,7 +97,10 @@ class ClientSide:
         different = dict.fromkeys(cookies)
         if len(different) > MOST:
             raise TooManyCookiesError
-        return [proof for value in different if (proof := self._open(value)) is not None]
+        found = [proof for value in different if (proof := self._open(value)) is not None]
+        if len(found) > MOST_GENUINE:
+            raise TooManyCookiesError
+        return found
 
     def cookie(self, proof: CookieProof) -> str:
         """The value as it was made."""
@@ -106,11 +109,13 @@ class ClientSide:
     async def look(self, proof: CookieProof) -> Session | Outdated | None:
         """The session; no round trip if nobody is signed in to it, or it cannot be revoked."""
         subject = proof.session.owner
-        if subject is not None and self.revocable:
+        if subject is None:
+            return proof.session
+        epoch: bytes | None = b""  # of cookies that are made where none is compared
+        if self.revocable:
             record = await subjects.read_subject(subject)
-            if record is None or record.fields["@epoch"] != proof.epoch:
-                return Outdated(recently=False, ended=True)
-        return proof.session
+            epoch = None if record is None else record.fields["@epoch"]
+        return proof.session if proof.epoch == epoch else Outdated(recently=False, ended=True)
 
     async def create(self, change: Change) -> Saved[CookieProof]:
         """A new cookie."""
@@ -166,7 +171,7 @@ class ClientSide:
             raw = base64.b64decode(value[1:] + "=" * (-len(value[1:]) % 4), b"-_", validate=True)
             body = self._verified(value[:1], raw)
             contents = None if body is None else _decode(body)
-        except (ValueError, msgspec.DecodeError):
+        except (ValueError, RecursionError, msgspec.DecodeError):
             return None
         if contents is None:
             return None
@@ -177,11 +182,20 @@ class ClientSide:
 
     def _verified(self, sort: str, raw: bytes) -> bytes | None:
         if sort == SEALED:
-            return self.ring().unseal(PURPOSE, raw)
+            return self._unsealed(raw)
         if sort != SIGNED or len(raw) <= LONGEST_CHECK:
             return None
         body, check = raw[:-LONGEST_CHECK], raw[-LONGEST_CHECK:]
         return body if self.ring().checks(PURPOSE, body, check) else None
+
+    def _unsealed(self, raw: bytes) -> bytes | None:
+        ring = self.ring()
+        try:
+            return ring.unseal(PURPOSE, raw)
+        except ConfigurationError:  # without the package cryptography there are no sealed cookies of ours
+            if self.sealed:
+                raise
+            return None
 
     def _value(self, contents: Contents) -> str:
         body = _encode(contents)
