@@ -28,6 +28,10 @@ from moored.web.store import SessionStore
 
 BATCH: Final = 500  # sessions that are asked for in one round trip
 
+# Not public, in Flask-SocketIO 5 and python-socketio 5; what would be without effect were they renamed.
+USED: Final = ("_handle_event",)
+USED_OF_SERVER: Final = ("_trigger_event", "_handle_event", "not_handled")
+
 Key = tuple[str, str]  # namespace and sid
 Theirs: Any = flask_socketio.SocketIO  # untyped, or typed in part
 
@@ -71,7 +75,12 @@ class SocketIO(Theirs):  # type: ignore[misc]
         super().__init__(app, **options)
 
     def init_app(self, app: Flask | None, **options: Any) -> None:
-        """Serve the app's sockets.  Raises ConfigurationError for ``manage_session=True``."""
+        """Serve the app's sockets.
+
+        Raises ConfigurationError for ``manage_session=True``, and for versions of Flask-SocketIO or
+        python-socketio that this was not made for.
+        """
+        _check(Theirs, USED, "Flask-SocketIO")
         if options.get("manage_session") or self.server_options.get("manage_session"):
             raise ConfigurationError(
                 "manage_session=True would give every socket a copy of the session, which nobody else sees"
@@ -79,6 +88,7 @@ class SocketIO(Theirs):  # type: ignore[misc]
             )
         super().init_app(app, **{**options, "manage_session": False})
         if app is not None:
+            _check(self.server, USED_OF_SERVER, "python-socketio")
             self._trigger, self._receive = self.server._trigger_event, self.server._handle_event
             self.server._trigger_event, self.server._handle_event = self._on_trigger, self._on_event
 
@@ -220,6 +230,14 @@ class SocketIO(Theirs):  # type: ignore[misc]
                 # Not in the engine: ended, or kept elsewhere.  Its own store knows.
                 if self._open(app, one.environ).selector != one.selector:
                     self.start_background_task(self._end, key)
+
+
+def _check(theirs: object, names: tuple[str, ...], library: str) -> None:
+    if missing := [name for name in names if not hasattr(theirs, name)]:
+        raise ConfigurationError(
+            f"this version of {library} has no {missing[0]}, so sockets would outlive their sessions. Use"
+            " flask-socketio>=5.5,<6 and python-socketio>=5.12,<6."
+        )
 
 
 async def _generations(selectors: set[str]) -> dict[str, int]:

@@ -11,7 +11,9 @@ from pathlib import Path
 from socket import SHUT_RDWR
 from typing import Any
 
+import flask_socketio
 import pytest
+import requests
 import socketio
 from flask import Flask
 from flask.testing import FlaskClient
@@ -38,13 +40,14 @@ class Server:
 
     def __init__(self, chat: Chat, stack: ExitStack) -> None:
         self.chat, self.app = chat, chat.app
-        self._stack = stack
+        self._sockets: list[Socket] = []
         server = make_server("127.0.0.1", 0, self.app, threaded=True)
         self.url = f"http://127.0.0.1:{server.port}"
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
         thread.start()
         stack.callback(server.server_close)
         stack.callback(server.shutdown)
+        stack.callback(self._hang_up)
 
     @property
     def state(self) -> State:
@@ -58,8 +61,17 @@ class Server:
         cookie = client.get_cookie("session")
         headers = {"Cookie": f"session={cookie.value}"} if cookie else {}
         socket = Socket(self.url, headers, transport, namespace)
-        self._stack.callback(socket.close)
+        self._sockets.append(socket)
         return socket
+
+    def _hang_up(self) -> None:
+        """End all connections from here: a polling client that says goodbye may wait for the next ping."""
+        for socket in self._sockets:
+            socket.cut()
+        for served in [*self.chat.socketio.server.eio.sockets.values()]:
+            served.close(wait=False)
+        for socket in self._sockets:
+            until(lambda client=socket.client.eio: client.state == "disconnected", "the end of a client")
 
 
 class Socket:
@@ -67,7 +79,9 @@ class Socket:
 
     def __init__(self, url: str, headers: dict[str, str], transport: str, namespace: str) -> None:
         self.namespace = namespace
-        self.client = socketio.Client(reconnection=False, handle_sigint=False)
+        http = requests.Session()
+        http.trust_env = False  # pytest writes to the environment while threads of the client read it
+        self.client = socketio.Client(reconnection=False, handle_sigint=False, http_session=http)
         self.welcome: list[str | None] = []
         self.over = threading.Event()
         self.client.on("welcome", lambda who=None: self.welcome.append(who), namespace=namespace)
@@ -90,12 +104,11 @@ class Socket:
                 raise TimeoutError
         return answers[0]
 
-    def close(self) -> None:
+    def cut(self) -> None:
+        """Cut the connection, if it is a WebSocket: of a goodbye two threads would wait for the answer."""
         websocket = self.client.eio.ws
-        if websocket is None:
-            self.client.disconnect()
-        elif websocket.sock is not None:
-            with suppress(OSError):  # to say goodbye would take seconds: two threads wait for the answer
+        if websocket is not None and websocket.sock is not None:
+            with suppress(OSError):
                 websocket.sock.shutdown(SHUT_RDWR)
 
 
@@ -412,6 +425,15 @@ def test_a_managed_session_is_refused() -> None:
         SocketIO(Flask(__name__), manage_session=True)
     with pytest.raises(ConfigurationError, match="above 0"):
         SocketIO(check_every=0)
+
+
+@pytest.mark.parametrize("kind", [flask_socketio.SocketIO, socketio.Server])
+def test_versions_that_would_not_ask_for_the_session_are_refused(
+    monkeypatch: pytest.MonkeyPatch, kind: type
+) -> None:
+    monkeypatch.delattr(kind, "_handle_event")
+    with pytest.raises(ConfigurationError, match="has no _handle_event, so sockets would outlive"):
+        SocketIO(Flask(__name__), async_mode="threading")
 
 
 def test_an_application_factory() -> None:
