@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -597,3 +599,36 @@ def test_signing_in_takes_no_identity_from_who_planted_the_session(pair: Pair, k
     found = victim.get(new, everything(new))
     assert found.pop("_permanent") == "True"
     assert found == {"cart": "['anchor']", "user_id": "7"}
+
+
+# --- `moored adopt` beside requests, and beside itself ---------------------------------------------------
+
+
+def test_bulk_races_with_requests_and_with_itself(pair: Pair, kind: str) -> None:
+    if kind == "cookie":
+        return  # cookies cannot be listed
+    old, new = pair(MOORED_ALONGSIDE=0)
+    _, again = pair(MOORED_ALONGSIDE=0)
+    browsers = [Browser() for _ in range(24)]
+    for number, browser in enumerate(browsers):
+        browser.get(old, f"/in/{number + 1}")
+        browser.get(old, "/add/anchor")
+    counts: list[Counter[str]] = []
+
+    def bulk(app: Flask) -> None:
+        counts.append(move(store(app), mooring(app).state.binding.run, lambda _: None))
+
+    def shop(mine: list[Browser]) -> None:
+        for browser in mine:
+            browser.get(new, "/add/bell")
+
+    with ThreadPoolExecutor(4) as pool:
+        work = [pool.submit(bulk, app) for app in (new, again)]
+        work += [pool.submit(shop, browsers[at::2]) for at in (0, 1)]
+        for one in work:
+            one.result()
+    assert sum(one.total() for one in counts) == 2 * len(browsers)
+    assert not [one for one in counts if one["ended"] or one["unreadable"] or one["gone"]]
+    for number, browser in enumerate(browsers):
+        assert browser.get(new, "/look") == {"cart": ["anchor", "bell"], "user": number + 1}
+        assert len(mooring(new).state.sessions.of(number + 1)) == 1
