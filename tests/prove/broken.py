@@ -31,6 +31,17 @@ def short_memory(app: Flask, place: Place) -> None:
         return response
 
 
+def forgets_all(app: Flask, place: Place) -> None:
+    """Drops the list of wishes at the last of them."""
+    moored_on_sqlite(app, place)
+
+    @app.after_request
+    def forget(response: Response) -> Response:
+        if request.path.startswith("/wish/") and request.path.endswith("-7"):
+            del session["wishes"]
+        return response
+
+
 def regenerating(app: Flask, place: Place) -> None:
     """Flask-Session as its documentation advises against fixation."""
     flask_session_in_files(app, place)

@@ -6,6 +6,7 @@ import json
 import os
 import pty
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -22,6 +23,8 @@ from tests.prove.conftest import ROOT
 
 from moored.cli.program import program
 from moored.prove import sides
+from moored.prove.gate import NotRun
+from moored.prove.place import ground
 from moored.prove.scenes import SCENES
 from moored.prove.sides import Side
 from moored.testing.servers import RedisServer, free_port
@@ -297,6 +300,49 @@ def test_a_redis_that_was_named_is_left_as_it_was(monkeypatch: pytest.MonkeyPatc
         assert found["redis"] == "the Redis that was named"
         assert server.cli("KEYS", "*") == ["mine"]
         assert "cmdstat_unlink:" in server.cli("INFO", "commandstats")  # there was something to remove
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_redis_that_was_named_is_left_as_it_was_also_by_a_run_that_is_stopped(
+    number: signal.Signals,
+) -> None:
+    with RedisServer() as server:
+        server.cli("SET", "mine", "1")
+        child = subprocess.Popen(
+            [sys.executable, "-m", "moored", "prove"],
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            env={**os.environ, "MOORED_PROVE_REDIS": server.url},
+            start_new_session=True,
+        )
+        try:
+            _until(lambda: len(server.cli("KEYS", "*")) > 2)
+        finally:
+            child.send_signal(number)
+            assert child.wait(20) == 1
+        assert server.cli("KEYS", "*") == ["mine"]
+
+
+def test_what_a_redis_that_went_away_may_still_have_is_told() -> None:
+    said = r"begin with moored-prove:[0-9a-f]{8}: were not removed"
+    with RedisServer() as server, pytest.raises(NotRun, match=said), ground(server.url):
+        server.kill()
+
+
+@pytest.mark.usefixtures("no_redis")
+def test_what_is_measured_is_the_moored_that_measures(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Servers have another working folder: they find the same Moored there, or nothing is proved."""
+    monkeypatch.chdir(ROOT)
+    monkeypatch.setenv("PYTHONPATH", f"src{os.pathsep}.")
+    assert prove("--scene", "nested").exit_code == 0
+    package = tmp_path / "other" / "moored"
+    shutil.copytree(ROOT / "src" / "moored", package)
+    monkeypatch.setenv("PYTHONPATH", str(package.parent))
+    done = prove("--scene", "nested")
+    assert done.exit_code == 3
+    assert "another Moored" in done.stderr
 
 
 def test_a_password_in_the_arguments_is_warned_of() -> None:

@@ -52,6 +52,13 @@ def test_a_loss_without_overlap(run: Run) -> None:
     assert it.lost
 
 
+def test_a_loss_of_all_of_it(run: Run) -> None:
+    proof = run(ours(broken.forgets_all), scenes=("nested",))
+    (scene,), (side,) = proof.scenes, proof.sides
+    assert proof.of(scene, side).said(scene) == "lost 8 of 8"
+    assert proof.lost
+
+
 def test_flask_session_has_a_cure_for_fixation(run: Run) -> None:
     """What is said for it in the result is true."""
     assert words(run(ours(broken.regenerating), scenes=("fixation",))) == ["held all 8"]

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import secrets
 import shutil
+import signal
+from collections.abc import Generator
+from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -61,7 +64,7 @@ def prove(
     missing = [name for name in NEEDED if find_spec(name) is None]
     if missing:
         raise Failure(
-            f"The proof needs {', '.join(missing)}, which is not installed: pip install 'moored[prove]'"
+            f"The proof needs {', '.join(missing)}, not installed here: pip install 'moored[prove]'"
             " (in a clone of the repository: pip install '.[prove]').",
             Exit.USAGE,
             as_json=as_json,
@@ -90,6 +93,20 @@ def _show(redis: bool, as_json: bool) -> None:
         screen.say(text)
 
 
+@contextmanager
+def _ending_in_order() -> Generator[None]:
+    """Clean up also when the process is told to end, as when it is interrupted."""
+
+    def end(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, end)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
 def _run(scenes: list[Scene], url: str, seed: int, picture: Path | None, as_json: bool) -> None:
     from moored.prove import report
     from moored.prove.board import Board, show
@@ -99,7 +116,7 @@ def _run(scenes: list[Scene], url: str, seed: int, picture: Path | None, as_json
     from moored.prove.sides import sides
 
     try:
-        with ground(url) as found:
+        with _ending_in_order(), ground(url) as found:
             some = sides(redis=bool(found.redis))
             with Board(scenes, some) as board:
                 proof = run(some, scenes, seed, board.watch, redis=found.redis, prefix=found.prefix)

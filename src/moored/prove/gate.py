@@ -55,10 +55,10 @@ class Gate:
                     if time.monotonic() < deadline and not unless():
                         continue
                     raise NotRun(f"only {len(found)} of {count} came as far as “{what}”") from None
-                who.settimeout(patience)
-                if who.recv(32).decode().strip() == what:
+                who.settimeout(max(STEP, deadline - time.monotonic()))
+                if _said_by(who) == what:
                     found.add(who)
-                else:  # a process that was started again, for example
+                else:  # a process that was started again, for example, or one that has been killed
                     who.close()
         except BaseException:
             found.close()
@@ -70,6 +70,13 @@ class Gate:
         while not until():
             with suppress(TimeoutError):
                 self._socket.accept()[0].close()
+
+
+def _said_by(who: socket.socket) -> str:
+    try:
+        return who.recv(32).decode(errors="replace").strip()
+    except OSError:  # reset, or silent for too long
+        return ""
 
 
 class Waiting:
@@ -94,10 +101,16 @@ class Waiting:
         self._who.append(who)
 
     def let_go(self, delays: Sequence[float]) -> None:
-        """Let each go on, after so many seconds."""
+        """Let each go on, after so many seconds.  Raises NotRun if one is not there any more."""
+        gone = 0
         for who, delay in zip(self._who, delays, strict=True):
-            with who:
-                who.sendall(f"{delay:.6f}".encode())
+            try:
+                with who:
+                    who.sendall(f"{delay:.6f}".encode())
+            except OSError:
+                gone += 1
+        if gone:
+            raise NotRun(f"{gone} of {len(self._who)} handlers ended at the gate")
 
     def close(self) -> None:
         """Send them away: what they are at fails."""

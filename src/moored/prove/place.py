@@ -38,8 +38,11 @@ def ground(url: str) -> Generator[Ground]:
     if url:
         if parse(url)[1].scheme not in ("redis", "rediss", "unix"):
             raise ConfigurationError("what is given with --redis must be a redis:, rediss: or unix: URL.")
-        yield Ground(url, prefix, _version(url), "the Redis that was named")
-        _remove(url, prefix)
+        version = _version(url)
+        try:
+            yield Ground(url, prefix, version, "the Redis that was named")
+        finally:  # also if it was interrupted
+            _remove(url, prefix)
     elif shutil.which("redis-server") is None:
         yield Ground("", prefix, "", "no redis-server is installed, so nothing was run on Redis")
     else:
@@ -60,6 +63,11 @@ def _version(url: str) -> str:
 def _remove(url: str, prefix: str) -> None:
     import redis
 
-    with redis.Redis.from_url(url, socket_timeout=TIMEOUT) as client:
-        for key in client.scan_iter(f"{prefix}*", count=1000):
-            client.unlink(key)
+    try:
+        with redis.Redis.from_url(url, socket_timeout=TIMEOUT, socket_connect_timeout=TIMEOUT) as client:
+            for key in client.scan_iter(f"{prefix}*", count=1000):
+                client.unlink(key)
+    except redis.RedisError as error:
+        raise NotRun(
+            f"the keys that begin with {prefix} were not removed from the Redis that was named: {error}"
+        ) from error

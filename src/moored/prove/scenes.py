@@ -36,8 +36,9 @@ class Stage:
     """What a scene has to work with: a server, the gate, and chance."""
 
     def __init__(self, port: int, gate: Gate, random: Random) -> None:
-        self.gate, self.random = gate, random
-        self.visits = Visits()
+        self.gate = gate
+        self.random = random
+        self.visits: Visits = Visits()
         self._port = port
 
     def browser(self) -> Browser:
@@ -125,7 +126,7 @@ def nested(stage: Stage) -> Count:
     if "wishes" not in visitor.session():
         raise NotRun("the list that is to be changed was not kept")
     added = [visitor.post(f"/wish/{item}") for item in goods]
-    return _count(goods, added, set(visitor.session()["wishes"]))
+    return _count(goods, added, set(visitor.session().get("wishes", ())))
 
 
 def _side_by_side(stage: Stage, visitor: Browser, paths: list[str]) -> list[bool]:

@@ -14,6 +14,7 @@ from typing import Self
 
 import msgspec
 
+import moored
 from moored.prove.gate import Gate, NotRun
 from moored.prove.sides import Place, Side
 from moored.prove.worker import WORKERS, Task
@@ -44,6 +45,7 @@ class Server:
                 listener=listener.fileno(),
                 gate=self._gate.port,
                 secret=secrets.token_hex(32),
+                program=moored.__file__,
             )
             with self._log.open("wb") as log:
                 self._process = subprocess.Popen(
@@ -102,4 +104,7 @@ class Server:
 def _environment() -> dict[str, str]:
     """This process's environment, without what would make one side different from another."""
     ours = ("MOORED_", "FLASK_", "GUNICORN_", "WEB_CONCURRENCY")
-    return {name: value for name, value in os.environ.items() if not name.startswith(ours)}
+    found = {name: value for name, value in os.environ.items() if not name.startswith(ours)}
+    if paths := found.get("PYTHONPATH"):  # as it is meant here; the server's working folder is another
+        found["PYTHONPATH"] = os.pathsep.join([*map(os.path.abspath, paths.split(os.pathsep))])
+    return found

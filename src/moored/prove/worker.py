@@ -14,6 +14,7 @@ import msgspec
 from flask import Flask
 from msgspec import Struct
 
+import moored
 from moored.prove.sides import Install, Place
 
 WORKERS = 4
@@ -21,19 +22,25 @@ THREADS = 4  # in each
 
 
 class Task(Struct, frozen=True):
-    """What a server is to do: ``listener`` is a file descriptor it has inherited, ``gate`` a port."""
+    """What a server is to do: ``listener`` is a file descriptor it has inherited, ``gate`` a port.
+
+    ``program`` is the file of the Moored that is to be run.
+    """
 
     install: str
     place: Place
     listener: int
     gate: int
     secret: str
+    program: str
 
 
 def make(task: Task) -> Flask:
     """The shop, as every worker process makes it for itself."""
     from moored.prove.shop import app
 
+    if moored.__file__ != task.program:
+        raise ImportError(f"the server finds another Moored, {moored.__file__}, than {task.program}")
     module, _, name = task.install.partition(":")
     install: Install = getattr(import_module(module), name)
     app.config.update(SECRET_KEY=task.secret, GATE=task.gate)
