@@ -112,3 +112,29 @@ def test_without_flask_the_application_is_named(tmp_path: Path, monkeypatch: pyt
     result = CliRunner().invoke(program, ["adopt", "--app", "adopting_app"])
     assert result.exit_code == 4
     assert "with the browsers" in result.output
+
+
+def test_what_is_not_carried_over_yet_is_no_mystery(pair: Pair) -> None:
+    old, new = pair()
+    Browser().get(old, "/in/1")
+    listed = call(new, "sessions", "list")
+    assert "No sessions." in listed.stdout
+    assert "are not listed; `flask moored doctor` says how long" in listed.stderr
+    told = json.loads(call(new, "config", "show", "--json").stdout)["settings"]
+    adopt = next(each for each in told if each["name"] == "MOORED_ADOPT")
+    said = new.config.get("MOORED_ADOPT")
+    assert (adopt["value"], adopt["source"]) == (
+        (["flask-session"], "moored.flask.Session") if said is None else (said, "app.config")
+    )
+
+
+def test_looking_begins_nothing(pair: Pair) -> None:
+    old, new = pair()
+    browser = Browser()
+    browser.get(old, "/in/1")
+    _, later = pair(MOORED_ALONGSIDE=0)
+    for command in (("doctor",), ("sessions", "list"), ("config", "show")):
+        call(later, *command)  # would end the hour that nobody has begun, if it began anything
+    browser.get(new, "/look")
+    assert "For another" in call(new, "doctor").output
+    assert browser.user(old) == 1

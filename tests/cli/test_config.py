@@ -98,6 +98,7 @@ def test_settings_of_an_app(shop_at: MakeShop) -> None:
     assert found["secret"] == ("set, and 1 earlier", "SECRET_KEY of the app")
     assert found["MOORED_SESSION_ABSOLUTE"] == (3600, "app.config")
     assert found["MOORED_SESSION_IDLE"] == (5400, "PERMANENT_SESSION_LIFETIME")
+    assert found["MOORED_ALONGSIDE"] == (3600, "default")
     assert found["MOORED_MERGE"] == ({"cart.*": "sum"}, "app.config")
     assert found["MOORED_ON_OUTAGE"] == ("refuse", "default")
     assert found["SESSION_COOKIE_SECURE"] == (True, "app.config")

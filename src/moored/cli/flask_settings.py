@@ -7,8 +7,9 @@ from typing import Any
 
 from flask import Flask
 
+from moored.cli.checks.adoption import adopting
 from moored.cli.config import DEFAULT, Setting
-from moored.flask.config import SETTINGS, milliseconds, read
+from moored.flask.config import SETTINGS, milliseconds, milliseconds_or_none, read
 
 HERE = "app.config"
 COOKIE = ("NAME", "DOMAIN", "PATH", "SECURE", "HTTPONLY", "SAMESITE", "PARTITIONED")
@@ -25,11 +26,13 @@ def settings(app: Flask) -> Iterator[Setting]:
         source = HERE if app.config.get(name) is not None else DEFAULT
         if name == "MOORED_MERGE":
             value = dict(app.config.get(name) or {})
+        if name == "MOORED_ADOPT" and source == DEFAULT and adopting(app) is not None:
+            value, source = ["flask-session"], "moored.flask.Session"
         if name == "MOORED_FRESH_ON_LOGIN":
             value = sorted(value)
         if name == "MOORED_SESSION_IDLE" and value is None:
             value, source = milliseconds(app.permanent_session_lifetime), "PERMANENT_SESSION_LIFETIME"
-        if setting.check is milliseconds:
+        if setting.check in (milliseconds, milliseconds_or_none):
             yield Setting(name, value / 1000, source, "s")
         else:
             yield Setting(name, value, source, "bytes" if name in BYTES else "")

@@ -11,7 +11,7 @@ from msgspec.structs import asdict
 
 from moored.cli import screen, words
 from moored.cli.command import Group, confirm, finding, json_option, put_json, url_option, yes_option
-from moored.cli.target import opened
+from moored.cli.target import opened, target
 from moored.kinds.sessions import EndedSession, SessionInfo
 from moored.state import State
 
@@ -59,6 +59,7 @@ def list_(subject: str | None, limit: int, as_json: bool) -> None:
     """
     state = opened()
     found, more = _all(state, limit) if subject is None else _of(state, subject, limit)
+    _tell_of_others()
     if as_json:
         put_json({"subject": subject, "sessions": [_members(info) for info in found], "more": more})
         return
@@ -87,6 +88,16 @@ def list_(subject: str | None, limit: int, as_json: bool) -> None:
     screen.table(rows, heads, flexible=1, cut=True)
     if more:
         screen.note(f"The first {limit} are shown; --limit 0 shows all.")
+
+
+def _tell_of_others() -> None:
+    app = target().app
+    if app is None:
+        return
+    from moored.cli.checks.adoption import elsewhere
+
+    if names := elsewhere(app):
+        screen.note(f"Sessions that stay with {names} are not listed; `flask moored doctor` says how long.")
 
 
 @sessions.command()

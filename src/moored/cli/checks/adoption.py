@@ -12,23 +12,49 @@ from moored.adopt.bulk import left, rows
 from moored.adopt.store import Adopting
 from moored.cli.checks import Finding, note
 from moored.cli.words import span
+from moored.commands import Read, Record
 from moored.flask.extension import mooring
 from moored.flask.interface import MooredSessionInterface
 
 
 def check(app: Flask) -> Iterator[Finding]:
     """One look, where the application adopts."""
+    if (store := adopting(app)) is not None:
+        yield remaining(app, store)
+
+
+def adopting(app: Flask) -> Adopting | None:
+    """What takes sessions over for the application, if anything does."""
     interface = app.session_interface
     store = interface.host.store if isinstance(interface, MooredSessionInterface) else None
-    if isinstance(store, Adopting):
-        yield remaining(app, store)
+    return store if isinstance(store, Adopting) else None
+
+
+def elsewhere(app: Flask) -> str:
+    """Where sessions stay while workers without Moored may serve, or "" if that is over."""
+    store = adopting(app)
+    return _names(store) if store is not None and _seconds_left(app, store) > 0 else ""
+
+
+def _names(store: Adopting) -> str:
+    return " and ".join(old.name for old in store.olds)
+
+
+def _seconds_left(app: Flask, store: Adopting) -> float:
+    """For how long; all of it before a worker has begun, for looking begins nothing."""
+    record = mooring(app).state.binding.run(_read(store.window.key))
+    left = store.window.length if record is None else store.window.left(record)
+    return left / 1000
+
+
+async def _read(key: str) -> Record | None:
+    return await Read(key)
 
 
 def remaining(app: Flask, store: Adopting) -> Finding:
     """How many sessions the old library still has."""
-    names = " and ".join(old.name for old in store.olds)
-    mooring(app).state.binding.run(store.window.learn())
-    if (seconds := store.window.seconds_left) > 0:
+    names = _names(store)
+    if (seconds := _seconds_left(app, store)) > 0:
         return note(
             "MRD-D306",
             f"For another {span(timedelta(seconds=seconds))}, sessions stay with {names}, where workers"
@@ -63,5 +89,5 @@ def _farewell(app: Flask) -> str:
         return "Set MOORED_ADOPT = [], and take Flask-Session's own settings out."
     return (
         "Set MOORED_ADOPT = []. Keep SESSION_TYPE, SESSION_REDIS and SESSION_KEY_PREFIX: they say where"
-        f" Moored keeps sessions. Or set MOORED_URL to the same Redis, with the option ?prefix={prefix} in it."
+        f" Moored keeps sessions. Or set MOORED_URL to the same Redis, with ?prefix={prefix} in it."
     )
