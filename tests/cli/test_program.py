@@ -154,6 +154,7 @@ CASES: list[Case] = [
     (("sessions", "show", "ann", "--url", "memory:"), 2, "a selector is 16 letters and digits"),
     (("sessions", "list", "--limit", "-1"), 2, "-1 is not in the range"),
     (("sessions", "lst"), 2, "No such command"),
+    (("sesions",), 2, "Did you mean 'sessions'?"),
     (("demo", "--port", "70000"), 2, "not in the range"),
     (("demo", "--url", "redis://localhost/?deadlin=1"), 2, "Did you mean deadline?"),
     (("sessions", "list", "--url", "redis://127.0.0.1:{closed}"), 3, "cannot be reached"),
@@ -241,6 +242,7 @@ def test_flask_finds_the_group(folder: Path) -> None:
 
 def test_the_same_commands_are_there() -> None:
     assert group.list_commands(None) == program.list_commands(None)  # type: ignore[arg-type] # not looked at
+    assert Flask("shop").test_cli_runner().invoke(group, ("gc", "-h")).exit_code == 0
 
 
 # --- At a terminal --------------------------------------------------------------------------------

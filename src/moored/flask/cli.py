@@ -76,6 +76,6 @@ class AppProgram(Program):
         return bound(command)
 
 
-@click.group("moored", cls=AppProgram)
+@click.group("moored", cls=AppProgram, context_settings={"help_option_names": ["-h", "--help"]})
 def group() -> None:
     """Sessions of this app, and what Moored has to say about it."""
