@@ -65,7 +65,7 @@ def subject_of(value: object) -> str:
     """The canonical text of a user id.  Raises MisuseError if this cannot be one."""
     who = subject_text(value)
     if who is None:
-        raise MisuseError("a user's id is text, a whole number or a UUID.")
+        raise MisuseError("a user's id is text, a whole number or a UUID, and not empty.")
     return who
 
 
