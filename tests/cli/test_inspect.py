@@ -6,10 +6,11 @@ from typing import Any
 
 import pytest
 from flask import Flask, session
+from msgspec import msgpack
 from tests.cli.conftest import MakeShop
 from tests.cli.shop import NOWHERE, members, run, run_in, signed_in
 
-from moored.commands import Add
+from moored.commands import Add, Patch
 from moored.flask.extension import mooring
 
 VALUE = "a-value-of-the-application-31f0"
@@ -158,8 +159,6 @@ def test_looking_changes_nothing(kept: tuple[Flask, str, str], url: str) -> None
 
 
 def test_a_field_that_is_damaged(shop_at: MakeShop, sqlite_url: str) -> None:
-    from moored.commands import Patch
-
     app = shop_at(sqlite_url)
     signed_in(app, "ann")
     state = mooring(app).state
@@ -175,3 +174,34 @@ def test_a_field_that_is_damaged(shop_at: MakeShop, sqlite_url: str) -> None:
     )
     assert found["cart"] == ("damaged", 1, None)
     assert found["@seen"] == ("moored", 4, "(damaged)")
+
+
+@pytest.mark.parametrize("when", [b"9" * 18, b"-" + b"9" * 18])
+def test_an_instant_that_is_in_no_calendar(shop: Flask, url: str, when: bytes) -> None:
+    """A damaged record is told of, in one line or in JSON, by every command that looks at it."""
+    signed_in(shop, "ann")
+    state = mooring(shop).state
+    (info,) = state.sessions.of("ann")
+    session = f"session:{info.selector}"
+    entry = msgpack.encode([int(when), "", ""])
+
+    async def damage() -> None:
+        await Patch(session, {"@created": when, "@seen": when})
+        await Patch("subject:ann", {"@ended": when, f"s.{info.selector}": entry})
+
+    state.binding.run(damage())
+    found = fields(members(run("inspect", session, "--json", "--url", url)))
+    assert found["@created"] == ("moored", len(when), "(damaged)")
+    for words in (
+        ("inspect", "subject:ann"),
+        ("top", "--once"),
+        ("sessions", "list"),
+        ("sessions", "list", "--subject", "ann"),
+        ("sessions", "show", info.selector),
+    ):
+        done = run(*words, "--url", url)
+        assert (done.exit_code, done.stderr.count("\n")) == (1, 1), done
+        assert "the record is damaged" in done.stderr
+        done = run(*words, "--json", "--url", url)
+        assert done.exit_code == 1
+        assert set(members(done)) == {"error"}

@@ -10,13 +10,13 @@ from __future__ import annotations
 import random
 from collections import Counter
 from collections.abc import Iterable
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Final
 
 from msgspec import Struct
 
 from moored.commands import Page, Read, Record, Scan, Together
-from moored.kinds.sessions.record import integer, text
+from moored.kinds.sessions.record import as_datetime, integer, text
 from moored.state import State
 
 KINDS: Final = {"session": "sessions", "subject": "subjects", "counter": "counters"}
@@ -122,14 +122,10 @@ def _seen(selector: str, record: Record) -> Seen:
     return Seen(
         selector,
         text(record.fields.get("@subject")),
-        _instant(integer(record.fields, "@created")),
-        _instant(integer(record.fields, "@seen")),
-        None if record.expires is None else _instant(record.expires),
+        as_datetime(integer(record.fields, "@created")),
+        as_datetime(integer(record.fields, "@seen")),
+        None if record.expires is None else as_datetime(record.expires),
     )
-
-
-def _instant(milliseconds: int) -> datetime:
-    return datetime.fromtimestamp(milliseconds / 1000, UTC)
 
 
 def _milliseconds(instant: datetime) -> float:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from datetime import UTC, datetime
 from functools import partial
 from typing import Any, Protocol, runtime_checkable
 
@@ -17,7 +16,7 @@ from moored.codec import decode
 from moored.commands import Read, Record, record_key
 from moored.errors import CorruptRecord
 from moored.kinds.sessions import SessionInfo
-from moored.kinds.sessions.record import bytes_of, integer, session_key, text
+from moored.kinds.sessions.record import as_datetime, bytes_of, integer, session_key, text
 from moored.kinds.sessions.subjects import entries_of, subject_key
 from moored.state import State
 
@@ -170,12 +169,12 @@ def _without_secrets(value: Any) -> Any:
 def _ours(name: str, value: bytes) -> str | None:
     try:
         if name in INSTANTS:
-            return _instant(integer({name: value}, name)).isoformat()
+            return as_datetime(integer({name: value}, name)).isoformat()
         if name in NUMBERS:
             return str(integer({name: value}, name))
         if name in TEXTS:
             return repr(text(value))
-    except (CorruptRecord, OverflowError, ValueError):
+    except CorruptRecord:
         return "(damaged)"
     return None
 
@@ -189,7 +188,7 @@ def _listed(state: State, record: Record) -> list[dict[str, Any]]:
     for selector, entry in sorted(entries_of(record).items(), key=lambda pair: -pair[1].created):
         info = state.sessions.show(selector)
         status = "unknown" if info is None else "alive" if isinstance(info, SessionInfo) else "ended"
-        listed = {"listed": _instant(entry.created), "device": entry.device, "address": entry.address}
+        listed = {"listed": as_datetime(entry.created), "device": entry.device, "address": entry.address}
         found.append({"selector": selector, "status": status, **listed})
     return found
 
@@ -201,8 +200,8 @@ def _members(
         "key": key,
         "status": "ended" if record.dead else "alive",
         "record_version": record.version,
-        "changed": _instant(record.version // 1000),
-        "expires": None if record.expires is None else _instant(record.expires),
+        "changed": as_datetime(record.version // 1000),
+        "expires": None if record.expires is None else as_datetime(record.expires),
         "size": bytes_of(record.fields),
         "operations": operations,
         "fields": fields,
@@ -216,12 +215,8 @@ def _card(key: str, record: Record, operations: int) -> list[tuple[str, screen.C
         ("record", key),
         ("status", ("ended", "red") if record.dead else ("alive", "green")),
         ("version", str(record.version)),
-        ("changed", words.moment(_instant(record.version // 1000))),
-        ("expires", never if record.expires is None else words.moment(_instant(record.expires))),
+        ("changed", words.moment(as_datetime(record.version // 1000))),
+        ("expires", never if record.expires is None else words.moment(as_datetime(record.expires))),
         ("size", words.size(bytes_of(record.fields))),
         ("operations", f"{operations} remembered"),
     ]
-
-
-def _instant(milliseconds: int) -> datetime:
-    return datetime.fromtimestamp(milliseconds / 1000, UTC)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, MutableMapping
 from contextlib import contextmanager
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any, Self
 from uuid import UUID
 
@@ -20,7 +20,7 @@ from moored.errors import (
 )
 from moored.kinds.sessions import changes, exclusive
 from moored.kinds.sessions.changes import Decide
-from moored.kinds.sessions.record import Session
+from moored.kinds.sessions.record import Session, as_datetime
 from moored.kinds.sessions.saving import save
 from moored.kinds.sessions.subjects import subject_of
 from moored.merge import MISSING
@@ -220,13 +220,13 @@ class WebSession(MutableMapping[str, Any]):
     def created(self) -> datetime | None:
         """When the stored session was made."""
         session = self._draft.session
-        return None if session is None else _instant(session.instant("@created"))
+        return None if session is None else as_datetime(session.instant("@created"))
 
     @property
     def expires(self) -> datetime | None:
         """When it ends if it is not used again."""
         session = self._draft.session
-        return None if session is None or session.expires is None else _instant(session.expires)
+        return None if session is None or session.expires is None else as_datetime(session.expires)
 
     # --- Signing in and out -----------------------------------------------------------------------
 
@@ -409,7 +409,3 @@ class WebSession(MutableMapping[str, Any]):
             draft.keep(self._carry(self._host.store.create(change)))
         draft.changed = True
         return draft
-
-
-def _instant(milliseconds: int) -> datetime:
-    return datetime.fromtimestamp(milliseconds / 1000, UTC)

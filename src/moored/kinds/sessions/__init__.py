@@ -17,7 +17,7 @@ from uuid import UUID
 from msgspec import Struct
 
 from moored.commands import Read, Record, Scan
-from moored.kinds.sessions.record import bytes_of, integer, session_key, text
+from moored.kinds.sessions.record import as_datetime, bytes_of, integer, session_key, text
 from moored.kinds.sessions.settings import SessionSettings
 from moored.kinds.sessions.subjects import end, end_any, everywhere, listed, subject_of
 from moored.operation import Handle, Mode, operation
@@ -120,15 +120,11 @@ def _info(
     return SessionInfo(
         selector,
         text(fields.get("@subject")),
-        _instant(integer(fields, "@created")),
-        _instant(integer(fields, "@seen")),
-        None if record.expires is None else _instant(record.expires),
-        _instant(integer(fields, "@changed")) if "@subject" in fields else None,
+        as_datetime(integer(fields, "@created")),
+        as_datetime(integer(fields, "@seen")),
+        None if record.expires is None else as_datetime(record.expires),
+        as_datetime(integer(fields, "@changed")) if "@subject" in fields else None,
         device,
         address,
         size,
     )
-
-
-def _instant(milliseconds: int) -> datetime:
-    return datetime.fromtimestamp(milliseconds / 1000, UTC)

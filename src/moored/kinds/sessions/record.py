@@ -19,6 +19,7 @@ from __future__ import annotations
 import base64
 import secrets
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from hashlib import blake2b
 from hmac import compare_digest
 from typing import Protocol
@@ -181,6 +182,14 @@ def integer(fields: Fields, name: str) -> int:
         raise CorruptRecord(
             f"the field {name} of a session holds no integer: the record is damaged."
         ) from None
+
+
+def as_datetime(milliseconds: int) -> datetime:
+    """An instant that was read from a record.  Raises CorruptRecord for what is in no calendar."""
+    try:
+        return datetime.fromtimestamp(milliseconds / 1000, UTC)
+    except (OverflowError, OSError, ValueError):
+        raise CorruptRecord("an instant in a record is in no calendar: the record is damaged.") from None
 
 
 def text(value: bytes | None) -> str | None:
