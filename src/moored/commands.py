@@ -35,7 +35,7 @@ def record_key(kind: str, name: str) -> str:
     Raises MisuseError for a name that is no text, and EncodingError for one that is not Unicode:
     engines keep keys as UTF-8.
     """
-    if not isinstance(name, str):
+    if not isinstance(name, str):  # pyright: ignore[reportUnnecessaryIsInstance] - callers may be untyped
         raise MisuseError(f"the name of a {kind} is text, not {type(name).__name__}.")
     try:
         size = len(name) if name.isascii() else len(name.encode())
