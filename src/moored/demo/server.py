@@ -27,7 +27,8 @@ def serve(url: str | None, port: int, workers: int) -> int:
         import gunicorn  # type: ignore[import-untyped] # noqa: F401
     except ModuleNotFoundError as missing:
         raise ConfigurationError(
-            f"the demo needs {missing.name}, which is not installed: pip install 'moored[demo]'."
+            f"the demo needs {missing.name}, which is not installed: pip install 'moored[demo]' (in a clone"
+            " of the repository: pip install '.[demo]')."
         ) from None
     from moored.demo.app import create_app, default_folder
 
