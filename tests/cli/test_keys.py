@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import os
+import shlex
+import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -12,12 +16,36 @@ from flask.testing import FlaskClient
 from tests.cli.conftest import MakeShop
 from tests.cli.shop import SECRET, members, run, run_in, signed_in, who
 
-from moored.cli import env_file
+from moored.cli import env_file, keys
 from moored.cli.keys import key_id
 from moored.errors import ConfigurationError
 from moored.web.secret import Keys, from_variables, read_file, to_variables, write_file
 
 ONE, TWO, THREE = (letter * 40 for letter in "abc")
+
+# Runs a command, and is killed at the so-manieth thing that it does to a file.
+KILLED = """
+import os, signal, sys
+left = int(sys.argv[1])
+def count(event, _):
+    global left
+    if armed and event in ("open", "os.rename", "os.remove", "os.chmod", "os.chown", "tempfile.mkstemp"):
+        left -= 1
+        if left == 0:
+            os.kill(os.getpid(), signal.SIGKILL)
+armed = False
+sys.addaudithook(count)
+from moored.cli import keys, key_places
+from moored.cli.program import program
+act = key_places.replace
+def replace(*args):
+    global armed
+    armed = True
+    act(*args)
+    armed = False
+keys.replace = replace
+program(sys.argv[2:])
+"""
 
 
 def roles(*more: str, **env: str) -> list[str]:
@@ -130,6 +158,98 @@ def test_a_secret_that_a_list_cannot_hold(folder: Path) -> None:
     assert env_file.values(folder)["MOORED_SECRET"] == SECRET
 
 
+def test_the_file_env_stays_as_it_is_to_the_byte(folder: Path) -> None:
+    """Ends of lines, bytes that are no text, what only Python takes for the end of a line, and exports."""
+    rest = b"N=\xe4\r\nO='\xe2\x80\xa8 \x0c \xc2\x85'\r\n"
+    mine = f"  export MOORED_SECRET={ONE} # of the shop\r\n".encode()
+    (folder / ".env").write_bytes(rest + mine + rest)
+    assert run("keys", "rotate").exit_code == 0
+    staged = env_file.values(folder)["MOORED_SECRET_NEXT"]
+    after = f"export MOORED_SECRET_NEXT={staged}\r\n".encode()
+    assert (folder / ".env").read_bytes() == rest + mine + rest + after
+    assert run("keys", "rotate", "--yes").exit_code == 0
+    mine = f"export MOORED_SECRET={staged}\r\n".encode()
+    after = f"export MOORED_SECRET_FALLBACKS={ONE}\r\n".encode()
+    assert (folder / ".env").read_bytes() == rest + mine + rest + after
+
+
+@pytest.mark.parametrize("odd", ["'", "\\", "${HOME}", "\u00e4", '"'])
+def test_a_secret_that_programs_read_differently(folder: Path, odd: str) -> None:
+    """After the rotation it would be another one to some of them, and sign everybody out."""
+    secret = f"{ONE}{odd}{TWO}"
+    text = f"MOORED_SECRET={shlex.quote(secret)}\nMOORED_SECRET_NEXT={THREE}\n"
+    (folder / ".env").write_text(text)
+    done = run("keys", "rotate", "--yes", "--json")
+    if odd == '"':
+        assert done.exit_code == 0
+        assert from_variables(env_file.values(folder)) == Keys(THREE, "", (secret,))
+        assert f"MOORED_SECRET_FALLBACKS='{secret}'\n" in (folder / ".env").read_text()
+        return
+    assert done.exit_code == 4
+    assert "understand alike" in members(done)["error"]["message"]
+    assert secret not in done.output
+    assert (folder / ".env").read_text() == text
+
+
+@pytest.mark.parametrize("place", ["env", "file"])
+def test_of_two_who_rotate_at_once_one_is_told(
+    folder: Path, sqlite_url: str, monkeypatch: pytest.MonkeyPatch, place: str
+) -> None:
+    """One is asked whether to, and the other goes on meanwhile: what it did is not undone."""
+    if place == "env":
+        (folder / ".env").write_text(f"MOORED_SECRET={ONE}\nMOORED_SECRET_NEXT={TWO}\n")
+    else:
+        write_file(folder / "moored.db-secret", Keys(ONE, TWO))
+
+    def asked(*_: object) -> None:
+        monkeypatch.undo()
+        monkeypatch.chdir(folder)
+        assert run("keys", "rotate", "--yes", "--url", sqlite_url).exit_code == 0
+        assert run("keys", "rotate", "--url", sqlite_url).exit_code == 0
+
+    monkeypatch.setattr(keys, "confirm", asked)
+    done = run("keys", "rotate", "--json", "--url", sqlite_url)
+    assert done.exit_code == 4
+    assert "Somebody else changed the keys" in members(done)["error"]["message"]
+    found = read_file(folder / "moored.db-secret") if place == "file" else None
+    found = found or from_variables(env_file.values(folder))
+    assert found is not None
+    assert (found.active, found.accepted) == (TWO, (ONE,))
+    assert found.staged
+
+
+@pytest.mark.parametrize("place", ["env", "file"])
+def test_one_that_is_killed_leaves_all_keys_or_the_new_ones(
+    folder: Path, sqlite_url: str, place: str
+) -> None:
+    before = Keys(ONE, TWO)
+    kept = folder / (".env" if place == "env" else "moored.db-secret")
+
+    def now() -> Keys | None:
+        return from_variables(env_file.values(folder)) if place == "env" else read_file(kept)
+
+    after = None
+    for step in range(1, 200):
+        write_file(kept, before)
+        if place == "env":
+            kept.write_text(f"MOORED_SECRET={ONE}\nMOORED_SECRET_NEXT={TWO}\n")
+        child = subprocess.run(
+            [sys.executable, "-c", KILLED, str(step), "keys", "rotate", "--yes", "--url", sqlite_url],
+            stdout=subprocess.DEVNULL,
+            check=False,
+        )
+        after = now()
+        assert after in (before, Keys(TWO, "", (ONE,)))
+        if child.returncode == 0:
+            break
+        assert child.returncode == -signal.SIGKILL
+        drafts = [path for path in folder.iterdir() if path.name.startswith(f"{kept.name}.")]
+        for draft in drafts:
+            assert draft.stat().st_mode & 0o777 == 0o600
+            draft.unlink()
+    assert after == Keys(TWO, "", (ONE,))
+
+
 def test_what_is_asked(folder: Path) -> None:
     (folder / ".env").write_text(f"MOORED_SECRET={ONE}\nMOORED_SECRET_FALLBACKS={TWO}\n")
     assert run("keys", "rotate", "--drop-old").exit_code == 2
@@ -202,14 +322,14 @@ def test_no_key(url: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "keys", [Keys(ONE), Keys(ONE, TWO), Keys(ONE, "", (TWO, THREE)), Keys(ONE, TWO, (THREE,))]
+    "some", [Keys(ONE), Keys(ONE, TWO), Keys(ONE, "", (TWO, THREE)), Keys(ONE, TWO, (THREE,))]
 )
-def test_keys_are_read_as_written(folder: Path, keys: Keys) -> None:
-    write_file(folder / "secret", keys)
-    assert read_file(folder / "secret") == keys
-    variables = {name: value for name, value in to_variables(keys).items() if value}
-    assert from_variables(variables) == keys
-    assert ONE not in repr(keys)
+def test_keys_are_read_as_written(folder: Path, some: Keys) -> None:
+    write_file(folder / "secret", some)
+    assert read_file(folder / "secret") == some
+    variables = {name: value for name, value in to_variables(some).items() if value}
+    assert from_variables(variables) == some
+    assert ONE not in repr(some)
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from pathlib import Path
 from moored.web.secret import replace_file
 
 NAME = ".env"
-_LINE = re.compile(r"\s*(?:export\s+)?([A-Za-z_]\w*)\s*=\s*(.*)")
+_LINE = re.compile(r"\s*(export\s+)?([A-Za-z_]\w*)\s*=\s*(.*)")
 
 
 def values(folder: Path) -> dict[str, str]:
@@ -19,13 +19,13 @@ def values(folder: Path) -> dict[str, str]:
     Names once, values bare or in quotes; what is written after a `` #`` is a remark.
     """
     try:
-        text = (folder / NAME).read_text(errors="replace")
+        text = _text(folder)
     except OSError:
         return {}
     found: dict[str, str] = {}
-    for line in text.splitlines():
-        if matched := _LINE.fullmatch(line):
-            found[matched[1]] = _bare(matched[2].strip())
+    for line in _ends(text):
+        if matched := _LINE.fullmatch(line.rstrip("\r\n")):
+            found[matched[2]] = _bare(matched[3].strip())
     return found
 
 
@@ -48,24 +48,37 @@ def add(folder: Path, remark: str, pairs: dict[str, str]) -> None:
 def change(folder: Path, pairs: dict[str, str | None]) -> None:
     """Set these where they stand, or at the end; None removes.  All else stays as it is.
 
-    From then on only its owner can read the file.
+    New names are exported if the others are.  From then on only its owner can read the file.
     """
     kept: list[str] = []
     left = {name: value for name, value in pairs.items() if value is not None}
+    export, end = "", "\n"
     # From the end, because of several that set the same name the last one counts.
-    for line in reversed(_text(folder).splitlines()):
-        matched = _LINE.fullmatch(line)
-        if matched is None or matched[1] not in pairs:
+    for line in reversed(_ends(_text(folder))):
+        text = line.rstrip("\r\n")
+        end = line[len(text) :] or end
+        matched = _LINE.fullmatch(text)
+        if matched is None or matched[2] not in pairs:
             kept.append(line)
-        elif (value := left.pop(matched[1], None)) is not None:
-            kept.append(_line(matched[1], value))
-    lines = [*reversed(kept), *[_line(name, value) for name, value in left.items()]]
-    _replace(folder, "\n".join(lines) + "\n")
+        elif (value := left.pop(matched[2], None)) is not None:
+            export = matched[1] or export
+            same = _bare(matched[3].strip()) == value
+            kept.append(line if same else f"{matched[1] or ''}{_line(matched[2], value)}{line[len(text) :]}")
+    if kept and not kept[0].endswith("\n"):
+        kept[0] += end
+    lines = [*reversed(kept), *[f"{export}{_line(name, value)}{end}" for name, value in left.items()]]
+    _replace(folder, "".join(lines))
+
+
+def _ends(text: str) -> list[str]:
+    """The lines with their ends; to ``str.splitlines`` more would end a line than to a shell."""
+    return re.findall(r"[^\n]*\n|[^\n]+", text)
 
 
 def _text(folder: Path) -> str:
+    """What is in the file; bytes that are not UTF-8 stay what they are."""
     path = folder / NAME
-    return path.read_text() if path.exists() else ""
+    return path.read_bytes().decode(errors="surrogateescape") if path.exists() else ""
 
 
 def _line(name: str, value: str) -> str:
@@ -73,4 +86,4 @@ def _line(name: str, value: str) -> str:
 
 
 def _replace(folder: Path, text: str) -> None:
-    replace_file((folder / NAME).resolve(), text)
+    replace_file((folder / NAME).resolve(), text.encode(errors="surrogateescape"))

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
+import re
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import click
@@ -28,6 +31,9 @@ from moored.web.secret import (
 # What a person sets where Moored does not write: the active key, the staged one, those that were active.
 OF_FLASK = "SECRET_KEY", "SECRET_KEY_FALLBACKS (a list)", "SECRET_KEY_FALLBACKS"
 OF_MOORED = ACTIVE, STAGED, f"{ACCEPTED} (between spaces)"
+
+
+PLAIN = re.compile(r"[!-&(-\[\]-~]+")  # what stands for itself between single quotes, whoever reads them
 
 
 class Place(Struct, frozen=True):
@@ -81,12 +87,42 @@ def find(about: Target) -> Place | None:
     return None
 
 
+def replace(about: Target, seen: Place, keys: Keys) -> None:
+    """Write these in the place of those that were seen there.
+
+    Raises Failure, changing nothing, if others are there by now: somebody else may have rotated
+    them while this one was asked whether to.
+    """
+    assert seen.write is not None
+    held = os.open(Path.cwd() if seen.where == env_file.NAME else Path(seen.where).parent, os.O_RDONLY)
+    try:
+        with suppress(OSError):  # some file systems have no locks
+            fcntl.flock(held, fcntl.LOCK_EX)
+        now = find(about)
+        if now is None or now.keys != seen.keys:
+            raise _refusal(
+                "Somebody else changed the keys meanwhile. Nothing was changed. Look at them anew."
+            )
+        seen.write(keys)
+    finally:
+        os.close(held)
+
+
 def _write_env_file(keys: Keys) -> None:
     if any([len(secret.split()) != 1 for secret in keys.accepted]):
-        raise Failure(
+        raise _refusal(
             f"The secret in .env has a space in it, and {ACCEPTED} is a list between spaces: it cannot be"
-            " kept there. Nothing was changed.",
-            Exit.REFUSED,
-            as_json=bool(click.get_current_context().params.get("as_json")),
+            " kept there. Nothing was changed."
+        )
+    if any([not PLAIN.fullmatch(secret) or "${" in secret for secret in keys.accepted]):
+        raise _refusal(
+            "The secret in .env has a quote, a backslash, ${ or a letter beyond ASCII in it, which not all"
+            f" programs that read .env understand alike: it cannot be kept in {ACCEPTED}. Nothing was"
+            " changed."
         )
     env_file.change(Path.cwd(), to_variables(keys))
+
+
+def _refusal(why: str) -> Failure:
+    as_json = bool(click.get_current_context().params.get("as_json"))
+    return Failure(why, Exit.REFUSED, as_json=as_json)

@@ -17,7 +17,7 @@ from moored.cli.command import (
     url_option,
     yes_option,
 )
-from moored.cli.key_places import Place, find, of_keys
+from moored.cli.key_places import Place, find, of_keys, replace
 from moored.cli.target import target
 from moored.seal import KeyRing, random_secret
 from moored.web.secret import Keys
@@ -115,7 +115,7 @@ def rotate(drop_old: bool, yes: bool, as_json: bool) -> None:
     if after is None:
         _tell(did, place, steps, as_json)
         finding()
-    place.write(after)
+    replace(about, place, after)
     if place.where == env_file.NAME:
         steps.insert(1, COPY)
     if place.also_flask:

@@ -131,17 +131,17 @@ def write_file(path: Path, keys: Keys) -> None:
     lines = [keys.active]
     lines += [f"staged {keys.staged}"] if keys.staged else []
     lines += [f"accepted {secret}" for secret in keys.accepted]
-    replace_file(path, "\n".join(lines) + "\n")
+    replace_file(path, ("\n".join(lines) + "\n").encode())
 
 
-def replace_file(path: Path, text: str) -> None:
+def replace_file(path: Path, text: bytes) -> None:
     """Put a new text there, whole or not at all; only the file's owner, who stays the same, can read it.
 
     Raises OSError.
     """
-    file, draft = mkstemp(dir=path.parent)  # for this user only
+    file, draft = mkstemp(dir=path.parent, prefix=f"{path.name}.")  # for this user only
     try:
-        with os.fdopen(file, "w") as out:
+        with os.fdopen(file, "wb") as out:
             if path.exists() and (owner := path.stat()).st_uid != os.geteuid():
                 os.fchown(file, owner.st_uid, owner.st_gid)  # or the application could not read it any more
             out.write(text)
