@@ -39,8 +39,8 @@ class Binding(Generic[Mode]):
 
     def __init__(self, engine: Engine, mode: type[Mode], *, deadline: float = 2.0) -> None:
         self.engine = engine
-        self.policy = Policy(engine.time, deadline=deadline, engine_name=engine.name)
-        self.queues = Queues()
+        self.policy: Policy = Policy(engine.time, deadline=deadline, engine_name=engine.name)
+        self.queues: Queues = Queues()
         blocking = mode is Blocking
         self.carry: Callable[[Program[Any]], Any] = self._block if blocking else self.await_
         self.policy.carry = self.carry

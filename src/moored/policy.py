@@ -92,7 +92,7 @@ class Policy:
         engine_name: str = "the engine",
     ) -> None:
         self.deadline = deadline
-        self.breaker = Breaker()
+        self.breaker: Breaker = Breaker()
         self.observers: list[Observer] = []
         self.carry: Callable[[Program[Any]], Any] | None = None  # runs ``resolve``; set by the binding
         self._engine_time, self._clock, self._new_id = engine_time, clock, new_id

@@ -102,7 +102,7 @@ class Queues:
 
     def empty(self) -> None:
         """Forget who waits: after a fork the others of the parent process are not there."""
-        self.lock = threading.Lock()
+        self.lock: threading.Lock = threading.Lock()
         self.waiting: dict[str, deque[Place]] = {}
 
     @classmethod

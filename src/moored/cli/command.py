@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 from enum import IntEnum
-from typing import Any, NoReturn, TypeVar
+from typing import Any, NoReturn, Protocol, TypeVar
 from urllib.parse import urlsplit
 
 import click
@@ -52,7 +52,8 @@ class Failure(click.ClickException):
 
     def __init__(self, message: str, status: Exit, code: str = "", *, as_json: bool = False) -> None:
         super().__init__(" ".join(message.split()))
-        self.status, self._code, self._as_json = status, code, as_json
+        self.status = status
+        self._code, self._as_json = code, as_json
 
     @property
     def exit_code(self) -> int:  # type: ignore[override] # click has a class variable, 1 for all
@@ -86,7 +87,7 @@ class Command(click.Command):
 class Group(click.Group):
     """A group of such commands."""
 
-    command_class = Command
+    command_class: type[click.Command] | None = Command
 
 
 def put_json(members: dict[str, Any]) -> None:
@@ -119,7 +120,15 @@ def _keep_url(ctx: click.Context, _option: click.Parameter, url: str | None) -> 
         )
 
 
-def option_for_url(default: str) -> Callable[[F], F]:
+class Option(Protocol):
+    """A decorator that gives a command an option."""
+
+    def __call__(self, command: F, /) -> F:
+        """The same command."""
+        ...
+
+
+def option_for_url(default: str) -> Option:
     """``--url``; the URL is kept in the context's ``meta``."""
     return click.option(
         "--url",
@@ -131,9 +140,11 @@ def option_for_url(default: str) -> Callable[[F], F]:
     )
 
 
-url_option = option_for_url("MOORED_URL")
-json_option = click.option("--json", "as_json", is_flag=True, help="Write JSON to stdout and nothing else.")
-yes_option = click.option("--yes", "-y", is_flag=True, help="Do not ask.")
+url_option: Option = option_for_url("MOORED_URL")
+json_option: Option = click.option(
+    "--json", "as_json", is_flag=True, help="Write JSON to stdout and nothing else."
+)
+yes_option: Option = click.option("--yes", "-y", is_flag=True, help="Do not ask.")
 
 
 def confirm(question: str, yes: bool, why: str = "This cannot be undone") -> None:

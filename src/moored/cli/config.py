@@ -17,7 +17,7 @@ from moored.url import COMMON
 
 DEFAULT = "default"
 # What holds where the URL says nothing; `tests/cli` holds them equal to what the engines do.
-DEFAULTS = {
+DEFAULTS: dict[str, Any] = {
     "deadline": 2.0,
     "evicting": "refuse",
     "max_connections": 50,

@@ -24,7 +24,7 @@ class Pulse:
     ``every``: how often, in seconds, ``glance`` is to be called between two looks.
     """
 
-    every = 0.25
+    every: float = 0.25
 
     def look(self) -> dict[str, Any]:
         """What is to be told; memory tells nothing."""
@@ -60,8 +60,8 @@ class Telling(Protocol):
 class OfRedis(Pulse):
     """Redis, by INFO: ``reads`` and ``changes`` are Moored's commands, also those of other applications."""
 
-    reads = ("hgetall", "hmget")
-    changes = ("evalsha",)
+    reads: tuple[str, ...] = ("hgetall", "hmget")
+    changes: tuple[str, ...] = ("evalsha",)
 
     def __init__(self, engine: Telling) -> None:
         self._engine = engine
@@ -115,7 +115,7 @@ def _calls(info: Mapping[str, str], command: str) -> int:
 class OfSqlite(Pulse):
     """A SQLite file.  Of commits it tells only that there were some since the last glance."""
 
-    every = 0.025
+    every: float = 0.025
 
     def __init__(self, path: Path) -> None:
         self._path = path

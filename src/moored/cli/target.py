@@ -46,7 +46,10 @@ class Target:
     def __init__(
         self, source: str, secrets: Secrets, url: str | None = None, app: Flask | None = None
     ) -> None:
-        self.source, self.secrets, self.app, self._url = source, secrets, app, url
+        self.source = source
+        self.secrets = secrets
+        self.app = app
+        self._url = url
 
     @cached_property
     def state(self) -> State:

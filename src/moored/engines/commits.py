@@ -34,9 +34,11 @@ class Ticket:
     __slots__ = ("answers", "batch", "done", "ends", "error", "lead", "ops", "present", "step", "taken")
 
     def __init__(self, step: Step, ops: tuple[Op, ...], timeout: float) -> None:
-        self.step, self.ops, self.ends = step, ops, time.monotonic() + timeout
-        self.taken = 0  # the number of the transaction that it is in, or was
-        self.present = threading.Lock()  # held while its caller is there to lead
+        self.step: Step = step
+        self.ops: tuple[Op, ...] = ops
+        self.ends: float = time.monotonic() + timeout
+        self.taken: int = 0  # the number of the transaction that it is in, or was
+        self.present: threading.Lock = threading.Lock()  # held while its caller is there to lead
         self.batch: list[Ticket] = []  # those whom it is to wake, if it leads
         self.answers: list[Any] | None = None  # given only once they are committed
         self.error: BaseException | None = None

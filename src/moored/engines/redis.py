@@ -87,7 +87,7 @@ class RedisEngine:
         self._connector, self._limit = connector, max_connections
         self._dialogue = Dialogue(connector.place, prefix, wait, clock)
         self._ask_policy = not evicting
-        self.time = self._dialogue.time
+        self.time: Callable[[], int | None] = self._dialogue.time
         self._stack = Stack(connector.open, max_connections)
         # Those of a parent process stay here when it forks: they are of no use, but closing them would
         # meddle with the loop there.

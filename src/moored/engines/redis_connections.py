@@ -27,7 +27,7 @@ class Connection:
         self._socket = opened
         self._reader = new_reader()
         self._buffer = bytearray(PIECE)
-        self.used = monotonic()
+        self.used: float = monotonic()
 
     def exchange(self, packet: bytes, count: int, ends: float) -> list[Any]:
         """Send a packet and return its ``count`` replies, by ``ends`` on the monotonic clock.
@@ -77,7 +77,7 @@ class AsyncConnection:
     def __init__(self, stream: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._stream, self._writer = stream, writer
         self._reader = new_reader()
-        self.used = monotonic()
+        self.used: float = monotonic()
 
     async def exchange(self, packet: bytes, count: int, ends: float) -> list[Any]:
         """As ``Connection.exchange``; of no more use either once it was cancelled."""

@@ -30,7 +30,7 @@ from moored.url import Url
 
 PING = pack(["PING"])
 
-ASYNC_CLASSES = {
+ASYNC_CLASSES: dict[type[Any], type[Any]] = {
     redis.Connection: redis.asyncio.Connection,
     redis.SSLConnection: redis.asyncio.SSLConnection,
     redis.UnixDomainSocketConnection: redis.asyncio.UnixDomainSocketConnection,
@@ -50,7 +50,7 @@ class Connector:
         }
         path, host = settings.get("path"), settings.get("host", "localhost")
         where = path or f"{f'[{host}]' if ':' in host else host}:{settings.get('port', 6379)}"
-        self.place = f"Redis at {where}"
+        self.place: str = f"Redis at {where}"
 
     @classmethod
     def from_url(cls, url: Url) -> Connector:

@@ -24,7 +24,7 @@ class Stack:
     """The connections of this process's threads: at most ``limit``, opened by ``open_one``."""
 
     def __init__(self, open_one: Callable[[float], Connection], limit: int) -> None:
-        self.pid = os.getpid()
+        self.pid: int = os.getpid()
         self._open_one, self._limit = open_one, limit
         self._idle: list[Connection] = []
         self._opened = 0

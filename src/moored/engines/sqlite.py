@@ -115,7 +115,7 @@ class SqliteEngine:
     def __init__(
         self, path: str | Path, *, synchronous: str = "full", clock: Callable[[], int] = wall_clock
     ) -> None:
-        self.path = Path(path).absolute()
+        self.path: Path = Path(path).absolute()
         self.time = clock
         self._synchronous = synchronous
         self._reserve = Reserve(self.path)

@@ -4,8 +4,8 @@ from typing import cast
 
 try:
     import flask
-except ModuleNotFoundError as error:
-    if error.name != "flask":
+except ModuleNotFoundError as _error:
+    if _error.name != "flask":
         raise
     raise ModuleNotFoundError(
         "moored.flask needs Flask, which is not installed: pip install 'moored[flask]'.", name="flask"
@@ -17,5 +17,5 @@ from moored.flask.interface import FlaskSession
 
 __all__ = ["FlaskSession", "Moored", "Session", "session"]
 
-session = cast("FlaskSession", flask.session)
+session: FlaskSession = cast(FlaskSession, flask.session)
 """The same object as ``flask.session``, typed with what Moored's can do beside being a mapping."""

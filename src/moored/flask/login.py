@@ -145,7 +145,9 @@ class RememberingInterface(MooredSessionInterface):
     ) -> None:
         super().__init__(host, permanent=permanent)
         self.ring = ring
-        self.session_class = type("Session", (RememberedSession,), {"permanent_by_default": permanent})
+        self.session_class: type[FlaskSession] = type(
+            "Session", (RememberedSession,), {"permanent_by_default": permanent}
+        )
 
     def open_session(self, app: Flask, request: Request) -> FlaskSession:
         """A session that has not been looked at yet."""

@@ -28,7 +28,8 @@ class Outcome:
     def __init__(self) -> None:
         self.value: Any = None
         self.error: MooredError | None = None
-        self.crashed = self.cancelled = False
+        self.crashed: bool = False
+        self.cancelled: bool = False
 
     @property
     def acknowledged(self) -> bool:
@@ -52,7 +53,8 @@ class Clock:
     __slots__ = ("ahead", "elapsed")
 
     def __init__(self) -> None:
-        self.elapsed, self.ahead = 0, START
+        self.elapsed: int = 0
+        self.ahead: int = START
 
     def server(self) -> int:
         """Microseconds since 1970."""
@@ -66,7 +68,7 @@ class Clock:
 class Fixed(random.Random):
     """Random numbers, tokens and ids that are the same in every play."""
 
-    count = 0
+    count: int = 0
 
     def random(self) -> float:
         """The next number, spread evenly (Weyl's sequence)."""
@@ -94,9 +96,10 @@ class Process:
     __slots__ = ("_ahead", "clock", "policy", "queues")
 
     def __init__(self, clock: Clock, fixed: Fixed, deadline: float) -> None:
-        self.clock, self._ahead = clock, clock.ahead
-        self.queues = Queues()
-        self.policy = Policy(
+        self.clock: Clock = clock
+        self._ahead = clock.ahead
+        self.queues: Queues = Queues()
+        self.policy: Policy = Policy(
             self._engine_time,
             deadline=deadline,
             clock=clock.client,
@@ -134,17 +137,19 @@ class Actor:
     )
 
     def __init__(self, name: str, program: Program[Any], process: Process) -> None:
-        self.name, self.program, self.process = name, program, process
-        self.outcome = Outcome()
+        self.name: str = name
+        self.program: Program[Any] = program
+        self.process: Process = process
+        self.outcome: Outcome = Outcome()
         self.send: Send | None = None  # what it waits for an answer to
         self.answers: list[Any] = []  # to the commands of ``send`` that were carried out
-        self.wakes = 0  # when its pause or patience ends; 0 if it does not wait
+        self.wakes: int = 0  # when its pause or patience ends; 0 if it does not wait
         self.upon: MooredError | None = None  # what it is told then
         self.outside: Callable[[], Any] | None = None  # what is called then
         self.entered: Place | None = None  # where it queues or queued last
         self.place: Place | None = None  # the same while its turn has not come
-        self.called = False  # its turn has come
-        self.ended = False
+        self.called: bool = False  # its turn has come
+        self.ended: bool = False
 
     def resume(self, value: Any, failed: bool = False) -> None:
         """Go on until it waits for an answer, a time or a turn, or ends."""

@@ -78,7 +78,7 @@ class RedisServer:
     ) -> None:
         if replica_of is not None and (replica_of._unixsocket or replica_of._tls):
             raise ValueError("a replica can only follow a server that listens on plain TCP.")
-        self.port = 0 if unixsocket else port or free_port()
+        self.port: int = 0 if unixsocket else port or free_port()
         self._attempts = 1 if port or unixsocket else _PORT_ATTEMPTS
         self._args = args
         self._unixsocket: bool = unixsocket

@@ -101,8 +101,10 @@ class Failure(AssertionError):
     """A schedule that broke a promise; ``replay`` is the line that plays it again."""
 
     def __init__(self, scene: Scene, schedule: Sequence[int], cause: BaseException) -> None:
-        self.scene, self.schedule, self.cause = scene, tuple(schedule), cause
-        self.replay = " ".join([scene.__name__, *map(str, schedule)])
+        self.scene = scene
+        self.schedule: tuple[int, ...] = tuple(schedule)
+        self.cause = cause
+        self.replay: str = " ".join([scene.__name__, *map(str, schedule)])
         super().__init__(f"{type(cause).__name__}: {cause}\n--replay '{self.replay}'")
 
 

@@ -66,9 +66,9 @@ class World:
         stages: list[Stage] | None = None,
         told: list[str] | None = None,
     ) -> None:
-        self.clock = Clock()
-        self.engine = MemoryEngine(self.clock.server)
-        self.deadline = 2.0  # seconds that an operation of an actor has
+        self.clock: Clock = Clock()
+        self.engine: MemoryEngine = MemoryEngine(self.clock.server)
+        self.deadline: float = 2.0  # seconds that an operation of an actor has
         self.faults: tuple[str, ...] = FAULTS
         self.events: dict[str, Callable[[], object]] = {}  # each can happen once, at any moment
         self.always: Callable[[], object] | None = None  # called after every step, to check

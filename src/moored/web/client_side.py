@@ -84,8 +84,10 @@ class ClientSide:
         revocable: bool,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        self.settings, self.ring = settings, ring
-        self.sealed, self.revocable = sealed, revocable
+        self.settings = settings
+        self.ring = ring
+        self.sealed = sealed
+        self.revocable = revocable
         self._clock = clock
 
     def at_once(self, session: Session | None) -> bool:

@@ -23,17 +23,17 @@ class Draft:
 
     def __init__(self, host: SessionHost, cookie: Proof | None = None) -> None:
         self.host = host
-        self.cookie = cookie  # what the browser has
+        self.cookie: Proof | None = cookie  # what the browser has
         self.sent: Proof | None = None  # what it is to be given
         self.session: Session | None = None
         self.values: dict[str, Any] = {}  # decoded or written
         self.written: set[str] = set()  # names that were given a value, whatever it was before
         self.removed: set[str] = set()
         self.late = False  # the cookie was superseded a moment ago: this request was under way then
-        self.without = False  # an outage: the request is served without a session
+        self.without: bool = False  # an outage: the request is served without a session
         self.damage: CorruptRecord | None = None  # a stored value that could not be read
-        self.cleared = False  # the stored session is to be ended
-        self.wiped = False  # a visitor's session was cleared: signing in after that starts anew
+        self.cleared: bool = False  # the stored session is to be ended
+        self.wiped: bool = False  # a visitor's session was cleared: signing in after that starts anew
         self.left = False  # ended everywhere, this one included
         self.login: str | None = None  # who is to be signed in
         self.renewed = False  # the browser is to get another cookie, whoever is signed in

@@ -14,7 +14,7 @@ from moored.kinds.sessions.settings import SessionSettings
 from moored.operation import Binding
 from moored.web.store import SessionStore
 
-log = logging.getLogger("moored")
+log: logging.Logger = logging.getLogger("moored")
 
 REFUSED_FOR = 600.0  # seconds for which a process refuses a session whose sign-out it could not store
 REFUSED_MOST = 10_000  # of them it keeps in mind
@@ -40,8 +40,12 @@ class SessionHost:
         renews: bool = True,
         cross_site: str = "warn",
     ) -> None:
-        self.binding, self.settings, self.store = binding, settings, store
-        self.on_outage, self.renews, self.cross_site = on_outage, renews, cross_site
+        self.binding = binding
+        self.settings = settings
+        self.store = store
+        self.on_outage = on_outage
+        self.renews = renews
+        self.cross_site = cross_site
         self._counts: Counter[str] = Counter()
         self._counting = threading.Lock()
         self._refused: dict[str, float] = {}

@@ -21,7 +21,7 @@ from moored.errors import ConfigurationError
 from moored.run import Engine
 from moored.seal import KeyRing, random_secret
 
-log = logging.getLogger("moored")
+log: logging.Logger = logging.getLogger("moored")
 
 # Variables of the environment, and names in .env; the last one's secrets stand between spaces.
 ACTIVE, STAGED, ACCEPTED = "MOORED_SECRET", "MOORED_SECRET_NEXT", "MOORED_SECRET_FALLBACKS"

@@ -88,7 +88,8 @@ class ServerSide:
     """Sessions in the engine: what ``moored.kinds.sessions`` promises."""
 
     def __init__(self, settings: SessionSettings, ring: Callable[[], KeyRing]) -> None:
-        self.settings, self.ring = settings, ring
+        self.settings = settings
+        self.ring = ring
 
     def at_once(self, session: Session | None) -> bool:
         """They are."""

@@ -70,8 +70,8 @@ class Server:
             socket.cut()
         for served in [*self.chat.socketio.server.eio.sockets.values()]:
             served.close(wait=False)
-        for socket in self._sockets:
-            until(lambda client=socket.client.eio: client.state == "disconnected", "the end of a client")
+        clients = [socket.client.eio for socket in self._sockets]
+        until(lambda: all([client.state == "disconnected" for client in clients]), "the end of the clients")
 
 
 class Socket:

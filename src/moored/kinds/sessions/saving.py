@@ -73,7 +73,8 @@ class Superseded(Exception):
 
     def __init__(self, reason: str, record: Record | None) -> None:
         super().__init__(reason)
-        self.reason, self.record = reason, record
+        self.reason = reason
+        self.record = record
 
 
 # --- Loading and making --------------------------------------------------------------------
