@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from types import TracebackType
 from typing import Any, Generic, Self
 
@@ -53,18 +54,28 @@ class State(_Kinds[Blocking]):
     threads and after a fork.  Raises ConfigurationError for what it does not understand.
     """
 
+    _closing: list[Callable[[], object]]
+
     def __init__(self, url: str | None = None, **options: Any) -> None:
         self._bind(url, Blocking, options)
+        self._closing = []
 
     @classmethod
     def over(cls, engine: Engine, url: Url) -> Self:
         """State on an engine that was made already; ``url`` tells people where it is."""
         state = cls.__new__(cls)
         state._bind_to(engine, url, Blocking)
+        state._closing = []
         return state
 
+    def on_close(self, close: Callable[[], object]) -> None:
+        """Call ``close`` when this is closed: for what was opened beside it."""
+        self._closing.append(close)
+
     def close(self) -> None:
-        """Give back connections and files."""
+        """Give back connections and files; what is used again opens again."""
+        for close in self._closing:
+            close()
         self.binding.engine.close()
 
     def __enter__(self) -> Self:

@@ -9,9 +9,8 @@ import pytest
 import redis
 from flask import Flask
 from flask_sqlalchemy import SQLAlchemy
-from tests.adopt.shops import Pair, after, before, store
+from tests.adopt.shops import Pair, after, before
 
-from moored.adopt.redis_rows import RedisRows
 from moored.flask.extension import mooring
 from moored.testing.servers import RedisServer
 
@@ -71,8 +70,5 @@ def pair(kind: str, tmp_path: Path, redis_server: RedisServer) -> Iterator[Pair]
     for app in made:
         if "moored" in app.extensions:
             mooring(app).state.close()
-            for place in [getattr(old, "place", None) for old in store(app).olds]:
-                if isinstance(place, RedisRows):
-                    place.close()
     for client in clients:
         client.close()

@@ -27,7 +27,6 @@ from tests.docs import shell
 from tests.docs.pages import ROOT, Snippet, name_of, pages, snippets
 
 from moored import State
-from moored.adopt.redis_rows import RedisRows
 from moored.flask.extension import mooring
 from moored.testing.servers import RedisServer
 
@@ -169,11 +168,7 @@ def _to_close(namespace: dict[str, Any]) -> Iterator[Any]:
         if isinstance(value, State):
             yield value
         elif isinstance(value, Flask) and "moored" in value.extensions:
-            found = mooring(value)
-            yield found.state
-            for old in getattr(found.interface.host.store, "olds", ()):
-                if isinstance(place := getattr(old, "place", None), RedisRows):
-                    yield place
+            yield mooring(value).state
 
 
 class _Checked(ast.NodeTransformer):

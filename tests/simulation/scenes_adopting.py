@@ -76,6 +76,9 @@ class Shelf:
     def is_empty(self) -> bool:
         return not self.rows
 
+    def close(self) -> None:
+        pass
+
 
 class Slow(OldRows):
     """Rows in a store that takes its time: anything may happen before it carries a question out."""

@@ -152,6 +152,9 @@ class FileRows:
                     return False
         return True
 
+    def close(self) -> None:
+        """Nothing: no file stays open."""
+
     # --- Files ----------------------------------------------------------------------------------
 
     def _look(self, path: Path) -> tuple[int, bytes] | None:

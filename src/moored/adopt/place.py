@@ -116,6 +116,10 @@ class Place(Protocol):
         """Is there no row of the library's at all, marked or not?  False when that is not soon told."""
         ...
 
+    def close(self) -> None:
+        """Give back what was opened here; what is used again opens again."""
+        ...
+
 
 class CookiePlace(Protocol):
     """Where a library keeps whole sessions in their cookies: there is nothing to replace or list."""

@@ -132,6 +132,9 @@ class SqlRows:
                 return not found
         return False
 
+    def close(self) -> None:
+        """Nothing: the connections are those of the application's own engine."""
+
     # --- The database ---------------------------------------------------------------------------
 
     def _page(self, after: int | None) -> tuple[int | None, list[str]]:

@@ -12,10 +12,11 @@ from moored.adopt.old import Old, OldCookies, OldRows
 from moored.adopt.store import Adopting
 from moored.adopt.window import Window
 from moored.errors import ConfigurationError
+from moored.state import State
 from moored.web.store import ServerSide, SessionStore
 
 
-def adopting(app: Flask, store: SessionStore, found: dict[str, Any]) -> Adopting:
+def adopting(app: Flask, state: State, store: SessionStore, found: dict[str, Any]) -> Adopting:
     """The app's sessions, and those that are still with whom ``MOORED_ADOPT`` names.
 
     Raises ConfigurationError for what cannot be adopted from, and for pickles that may not be
@@ -32,6 +33,7 @@ def adopting(app: Flask, store: SessionStore, found: dict[str, Any]) -> Adopting
             olds.append(OldCookies(FlaskCookie(app), store.settings, store.ring))
         else:
             place = flask_session(app, allow_pickle=found["MOORED_ADOPT_PICKLE"])
+            state.on_close(place.close)
             rows.append(OldRows(place, store.settings, store.ring))
             olds.append(rows[-1])
 

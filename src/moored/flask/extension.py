@@ -68,7 +68,7 @@ class Moored:
         if found["MOORED_ADOPT"]:
             from moored.flask.adoption import adopting
 
-            store = adopting(app, store, found)
+            store = adopting(app, state, store, found)
 
         def host() -> SessionHost:
             return SessionHost(
@@ -117,7 +117,8 @@ class Mooring:
     """What Moored keeps of an app, in ``app.extensions["moored"]``."""
 
     def __init__(self, state: State, interface: MooredSessionInterface) -> None:
-        self.state, self.interface = state, interface
+        self.state = state
+        self.interface = interface
 
     @property
     def counts(self) -> dict[str, int]:
