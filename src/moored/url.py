@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Mapping
 from importlib import import_module
 from pathlib import Path
 from typing import Any
-from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
+from urllib.parse import SplitResult, parse_qsl, quote, unquote, urlsplit
 
 from msgspec import Struct
 
@@ -64,7 +64,11 @@ COMMON: dict[str, Callable[[str], Any]] = {"deadline": seconds}
 
 
 class Url(Struct, frozen=True):
-    """A URL taken apart; ``options`` are parsed.  Its text never shows the password."""
+    """A URL taken apart; ``options`` are parsed.
+
+    Its text never shows the password; of the options it shows the prefix, which is a part of
+    where state is.
+    """
 
     parts: SplitResult
     options: Mapping[str, Any]
@@ -88,7 +92,8 @@ class Url(Struct, frozen=True):
         return f"<Url {self}>"
 
     def __str__(self) -> str:
-        return redacted(self.parts)
+        prefix = self.options.get("prefix")
+        return redacted(self.parts) + (f"?prefix={quote(prefix, safe=':')}" if prefix else "")
 
 
 def redacted(url: str | SplitResult) -> str:

@@ -84,3 +84,10 @@ def test_the_value_of_a_secret_option_is_not_shown(name: str, monkeypatch: pytes
     assert SECRET not in str(caught.value)
     with pytest.raises(ConfigurationError, match="must be longer, not 'red'"):
         parse("guarded:?colour=red")
+
+
+def test_the_prefix_is_a_part_of_where_state_is() -> None:
+    """Whoever copies what is shown must come to the same state."""
+    shown = str(parse("redis://user:secret@localhost:6379/1?prefix=session:&deadline=1")[1])
+    assert shown == "redis://localhost:6379/1?prefix=session:"
+    assert str(parse("redis://localhost:6379/1")[1]) == "redis://localhost:6379/1"
