@@ -1,4 +1,4 @@
-"""One Chromium for all tests of a process, and a shop that each module opens newly."""
+"""A Chromium for the tests of a module, and one shop for all tests of a process."""
 
 from __future__ import annotations
 
@@ -11,8 +11,9 @@ from tests.browser.chromium import Visitor, chromium
 from tests.demo.shop import Server, serving
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
+    """Not for longer: while it is there, an event loop runs on this thread, which other tests refuse."""
     with chromium() as running:
         yield running
 
