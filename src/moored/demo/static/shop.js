@@ -19,8 +19,9 @@ function show(html) {
   for (const part of document.querySelectorAll("[data-part]")) {
     const fresh = next.getElementById(part.id);
     if (!fresh) throw new Error("that is not the shop's page");
-    fresh.toggleAttribute("aria-current", false);
-    for (const name of part.getAttributeNames()) if (name === "aria-current") fresh.setAttribute(name, part.getAttribute(name));
+    // The answer may be of another page than this one.
+    if (part.hasAttribute("aria-current")) fresh.setAttribute("aria-current", part.getAttribute("aria-current"));
+    else fresh.removeAttribute("aria-current");
     if (part.isEqualNode(fresh)) continue; // what is being typed there stays
     if (fresh.dataset.says !== part.dataset.says) says.push(fresh.dataset.says);
     const within = part.contains(focus);
@@ -47,7 +48,10 @@ async function sendLive(form, submitter) {
   try {
     const response = await send(form.action, body);
     const html = await response.text();
-    if (!response.ok) throw new Error(new DOMParser().parseFromString(html, "text/html").querySelector(".lead").textContent);
+    if (!response.ok) {
+      const told = new DOMParser().parseFromString(html, "text/html").querySelector(".lead")?.textContent;
+      throw new Error(told ?? `the server answered ${response.status}`);
+    }
     submitter?.removeAttribute("aria-busy");
     show(html);
   } catch (error) {
