@@ -92,6 +92,14 @@ def cookies(response: TestResponse) -> list[str]:
     return response.headers.getlist("Set-Cookie")
 
 
+def twin(client: FlaskClient, app: Flask | None = None) -> FlaskClient:
+    """Another tab of the same browser; where ``app`` is given, at that worker."""
+    tab = (app or client.application).test_client()
+    if cookie := client.get_cookie("session"):
+        tab.set_cookie("session", cookie.value)
+    return tab
+
+
 def value(client: FlaskClient) -> str:
     """The session cookie that the browser has; "" if it has none."""
     cookie = client.get_cookie("session")

@@ -16,11 +16,10 @@ from moored.codec import decode
 from moored.commands import Read, Record, record_key
 from moored.errors import CorruptRecord
 from moored.kinds.sessions import SessionInfo
-from moored.kinds.sessions.record import as_datetime, bytes_of, integer, session_key, text
+from moored.kinds.sessions.record import as_datetime, bytes_of, integer, is_selector, session_key, text
 from moored.kinds.sessions.subjects import entries_of, subject_key
 from moored.state import State
 
-SELECTOR = re.compile("[a-z2-7]{16}")
 SENSITIVE = re.compile("csrf|key|nonce|otp|passw|pin$|secret|token", re.IGNORECASE)
 HIDDEN = "(hidden)"
 PATIENCE = 2.0  # seconds
@@ -59,7 +58,7 @@ class _Key(click.ParamType[str]):
         kind, colon, name = str(value).partition(":")
         if not colon or not name or kind not in ("session", "subject", "counter"):
             self.fail("it is session:SELECTOR, subject:ID or counter:NAME. (A session's cookie is none.)")
-        if kind == "session" and not SELECTOR.fullmatch(name):
+        if kind == "session" and not is_selector(name):
             self.fail(
                 "session: is followed by a selector, 16 letters and digits as `sessions list` shows them. (A"
                 " session's cookie is a secret, and no selector.)"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from datetime import UTC, datetime
 from typing import Any
 
@@ -13,17 +12,16 @@ from moored.cli import screen, words
 from moored.cli.command import Group, confirm, finding, json_option, put_json, url_option, yes_option
 from moored.cli.target import opened, target
 from moored.kinds.sessions import EndedSession, SessionInfo
+from moored.kinds.sessions.record import is_selector
 from moored.state import State
 
 SHOWN = 100  # sessions listed unless --limit says otherwise
 PAGE = 500  # selectors asked for at once
 
-_SELECTOR = re.compile("[a-z2-7]{16}")
-
 
 def _selector(_ctx: click.Context, _param: click.Parameter, value: str | None) -> str | None:
     """The selector, if it is one.  What is none is not repeated: it may be a cookie."""
-    if value is not None and not _SELECTOR.fullmatch(value):
+    if value is not None and not is_selector(value):
         raise click.BadParameter(
             "a selector is 16 letters and digits, as `sessions list` shows them. (A session's cookie is a"
             " secret, and no selector.)"

@@ -1,9 +1,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 from flask import Flask
+from tests.races.gates import Gates
 
 from moored.flask.extension import mooring
 
@@ -20,6 +22,11 @@ def close() -> Iterator[Callable[[Flask], Flask]]:
     yield later
     for app in apps:
         mooring(app).state.close()
+
+
+@pytest.fixture
+def gates(tmp_path: Path) -> Gates:
+    return Gates(tmp_path)
 
 
 @pytest.fixture(params=["sqlite", "redis"])

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 from threading import Barrier
 from typing import Any
 
@@ -12,16 +11,12 @@ import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 from tests.frameworks.ecosystem.flash_app import make_app
+from tests.frameworks.rig import twin
 from tests.races.gates import Gates
 
 from moored.flask.testing import in_memory, sign_in
 
 Close = Callable[[Flask], Flask]
-
-
-@pytest.fixture
-def gates(tmp_path: Path) -> Gates:
-    return Gates(tmp_path)
 
 
 @pytest.fixture
@@ -35,14 +30,6 @@ def client(app: Flask) -> FlaskClient:
     with client.session_transaction() as session:
         session["colour"] = "red"
     return client
-
-
-def twin(client: FlaskClient) -> FlaskClient:
-    """Another tab of the same browser."""
-    tab, cookie = client.application.test_client(), client.get_cookie("session")
-    assert cookie is not None
-    tab.set_cookie("session", cookie.value)
-    return tab
 
 
 def read(client: FlaskClient, path: str = "/read", **query: str) -> Any:

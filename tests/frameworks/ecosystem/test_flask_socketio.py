@@ -19,6 +19,7 @@ from flask import Flask
 from flask.testing import FlaskClient
 from socketio.exceptions import ConnectionError as SocketError
 from tests.frameworks.ecosystem.socketio_app import Chat
+from tests.frameworks.rig import twin
 from tests.races.gates import Gates, until
 from werkzeug.serving import make_server
 
@@ -278,11 +279,7 @@ def test_no_event_of_an_ended_session_is_handled(start: Start, shared_url: str, 
     client.post("/in/ann")
     socket = here.socket(client)
     assert socket.call("nothing") == "done"
-    elsewhere = there.browser()
-    cookie = client.get_cookie("session")
-    assert cookie is not None
-    elsewhere.set_cookie("session", cookie.value)
-    end(there, elsewhere)
+    end(there, twin(client, there.app))
     with pytest.raises(TimeoutError):
         socket.call("nothing")
     assert socket.over.is_set()
@@ -303,11 +300,7 @@ def test_a_silent_socket_of_an_ended_session_is_disconnected(
     other, visitor = here.browser(), here.socket(here.browser())
     other.post("/in/zoe")
     stays = here.socket(other)
-    elsewhere = there.browser()
-    cookie = client.get_cookie("session")
-    assert cookie is not None
-    elsewhere.set_cookie("session", cookie.value)
-    end(there, elsewhere)
+    end(there, twin(client, there.app))
     for socket in sockets:
         assert socket.over.wait(SOON)
     assert stays.call("nothing") == "done"

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 from typing import Any
 
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 from tests.frameworks.ecosystem.wtf_app import make_app
+from tests.frameworks.rig import twin
 from tests.races.gates import Gates
 
 from moored.flask.extension import mooring
@@ -21,21 +21,8 @@ Close = Callable[[Flask], Flask]
 
 
 @pytest.fixture
-def gates(tmp_path: Path) -> Gates:
-    return Gates(tmp_path)
-
-
-@pytest.fixture
 def app(close: Close, shared_url: str, gates: Gates) -> Flask:
     return close(make_app(gates, MOORED_URL=shared_url))
-
-
-def twin(app: Flask, client: FlaskClient) -> FlaskClient:
-    """Another tab of the same browser."""
-    tab, cookie = app.test_client(), client.get_cookie("session")
-    if cookie is not None:
-        tab.set_cookie("session", cookie.value)
-    return tab
 
 
 def token(client: FlaskClient, **query: str) -> str:
@@ -103,7 +90,7 @@ def test_a_sign_out_makes_every_form_worthless(app: Flask) -> None:
 def test_two_tabs_share_a_token(app: Flask) -> None:
     client = app.test_client()
     first = token(client)
-    tab = twin(app, client)
+    tab = twin(client)
     second = token(tab)
     assert [post(client, "/buy/book", second), post(tab, "/buy/mug", first)] == [200, 200]
     assert cart(client) == ["book", "mug"]
@@ -113,7 +100,7 @@ def test_a_form_rendered_in_another_tab_before_the_sign_in_is_refused_once(app: 
     client = app.test_client()
     csrf = token(client)
     assert post(client, "/in", csrf) == 200
-    tab = twin(app, client)
+    tab = twin(client)
     assert post(tab, "/buy/book", csrf) == 400
     assert post(tab, "/buy/book", token(tab)) == 200
 
@@ -123,7 +110,7 @@ def test_two_tabs_that_ask_for_the_first_token_at_once(app: Flask, gates: Gates)
     client = app.test_client()
     with client.session_transaction() as session:
         session["colour"] = "red"
-    tab = twin(app, client)
+    tab = twin(client)
     with ThreadPoolExecutor(1) as pool:
         slow = pool.submit(token, client, gate="slow")
         gates.wait_for("slow")
@@ -141,7 +128,7 @@ def test_a_form_sent_twice_at_once_is_two_changes(app: Flask, gates: Gates) -> N
     """A token proves where the form came from, not that it was sent once: both are acknowledged and kept."""
     client = app.test_client()
     csrf = token(client)
-    tab = twin(app, client)
+    tab = twin(client)
     with ThreadPoolExecutor(1) as pool:
         slow = pool.submit(post, client, "/buy/slow", csrf, gate="slow")
         gates.wait_for("slow")
@@ -154,7 +141,7 @@ def test_a_form_sent_twice_at_once_is_two_changes(app: Flask, gates: Gates) -> N
 def test_a_form_that_must_be_sent_once(app: Flask, gates: Gates) -> None:
     client = app.test_client()
     csrf = client.get("/order").text
-    tab = twin(app, client)
+    tab = twin(client)
     with ThreadPoolExecutor(1) as pool:
         slow = pool.submit(post, client, "/order", csrf, gate="slow")
         gates.wait_for("slow")

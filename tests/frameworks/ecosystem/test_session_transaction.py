@@ -9,6 +9,7 @@ from typing import Any, cast
 import pytest
 from flask import Flask
 from tests.frameworks.ecosystem.transaction_app import make_app
+from tests.frameworks.rig import twin
 
 from moored import Unavailable
 from moored.flask import FlaskSession
@@ -49,9 +50,7 @@ def test_values_keep_their_types_and_changes_inside_count(app: Flask) -> None:
 def test_what_the_application_changes_meanwhile_is_merged(app: Flask) -> None:
     client = app.test_client()
     client.post("/cart/book")
-    other, cookie = app.test_client(), client.get_cookie("session")
-    assert cookie is not None
-    other.set_cookie("session", cookie.value)
+    other = twin(client)
     with client.session_transaction() as session:
         session["cart"].append("mug")
         other.post("/cart/pen")

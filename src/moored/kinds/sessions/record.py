@@ -17,6 +17,7 @@
 from __future__ import annotations
 
 import base64
+import re
 import secrets
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -34,6 +35,7 @@ from moored.seal import KeyRing
 SELECTOR_BYTES, VERIFIER_BYTES, CHECK_BYTES = 10, 16, 4
 COOKIE_LENGTH = 40  # base64url of the thirty bytes above: it fits where Django keeps a session key
 PURPOSE = "session cookie"
+_SELECTOR = re.compile("[a-z2-7]{16}")
 TOMBSTONE = 600_000  # milliseconds for which an ended session is remembered
 
 Fields = Mapping[str, bytes]
@@ -70,6 +72,11 @@ class Credential(Struct, frozen=True):
 def new_selector() -> str:
     """A name for a new record: 80 random bits as sixteen letters and digits (RFC 4648, base32)."""
     return base64.b32encode(secrets.token_bytes(SELECTOR_BYTES)).decode().lower()
+
+
+def is_selector(text: str) -> bool:
+    """Is this the name of a record, as ``new_selector`` makes them?"""
+    return _SELECTOR.fullmatch(text) is not None
 
 
 def new_verifier() -> bytes:
