@@ -32,7 +32,10 @@ class Chat:
     def __init__(self, gates: Gates | None = None, *, check_every: float = 60.0, **config: Any) -> None:
         self.app = app = Flask(__name__)
         app.config.update({"SECRET_KEY": "the secret of these tests", "TESTING": True, **config})
-        self.socketio = socketio = SocketIO(app, check_every=check_every, async_mode="threading")
+        # A ping lets a polling client go whose goodbye did not leave: by default after 25 seconds.
+        self.socketio = socketio = SocketIO(
+            app, check_every=check_every, async_mode="threading", ping_interval=1
+        )
         Moored(app)
         self.handled: list[str] = []
         self.gone: list[str | None] = []
