@@ -8,7 +8,6 @@ nothing more.  Flask-Login's cookie itself stays as it is: workers without Moore
 
 from __future__ import annotations
 
-import base64
 import sys
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final
@@ -16,14 +15,13 @@ from typing import TYPE_CHECKING, Any, Final
 from flask import Flask, after_this_request, current_app, request
 from flask.wrappers import Request, Response
 
-from moored.commands import Patch, Put, Read, Together, record_key
 from moored.errors import ConfigurationError, MooredError, OutcomeUnknown, Unavailable
 from moored.flask.interface import FlaskSession, MooredSessionInterface
-from moored.kinds.sessions.record import Session, integer
-from moored.kinds.sessions.settings import DAY
-from moored.kinds.sessions.subjects import LONGEST_COOKIE, Gate, subject_key, subject_of
+from moored.kinds.sessions.record import Session
+from moored.kinds.sessions.subjects import Gate, subject_of
 from moored.seal import KeyRing
 from moored.web.host import SessionHost
+from moored.web.remember import accepts_plain, check_for, check_in, extend, proves
 
 if TYPE_CHECKING:
     from flask_login import LoginManager
@@ -31,62 +29,7 @@ else:
     LoginManager = object  # it is mixed into the app's own, below
 
 SUFFIX: Final = "_epoch"  # after the name of Flask-Login's cookie
-PURPOSE: Final = "remember cookie"
-CHECK_BYTES: Final = 16
-SLACK: Final = 30 * DAY  # so that not every sign-in has to prolong its user's record
-FIRST: Final = record_key("adoption", "remember cookies")  # when this adapter first met one
-
 USED = ("_load_user_from_remember_cookie", "_set_cookie", "_clear_cookie")  # of Flask-Login 0.6
-
-
-# --- Epochs -----------------------------------------------------------------------------------------
-
-
-def to_check(gate: Gate, ring: KeyRing) -> str:
-    """What is given to the browser: that a cookie was made for this subject at this epoch."""
-    return base64.urlsafe_b64encode(ring.check(PURPOSE, _said(gate), CHECK_BYTES)).decode().rstrip("=")
-
-
-def proves(value: str, gate: Gate, ring: KeyRing) -> bool:
-    """Was this given to the subject at the epoch that is theirs now?  In constant time."""
-    check = _decoded(value)
-    return check is not None and ring.checks(PURPOSE, _said(gate), check)
-
-
-def _said(gate: Gate) -> bytes:
-    return gate.epoch + b"." + gate.subject.encode()  # an epoch is hexadecimal
-
-
-def _decoded(value: str) -> bytes | None:
-    try:
-        check = base64.b64decode(value + "==", b"-_", validate=True)
-    except ValueError:
-        return None
-    return check if len(check) == CHECK_BYTES else None
-
-
-async def outlive(gate: Gate, absolute: int) -> None:
-    """Keep the epoch for longer than a browser keeps a cookie that is renewed as long as a session lives."""
-    least = LONGEST_COOKIE + absolute + DAY
-    record = gate.record
-    if record is not None and record.expires is not None and record.expires - record.at >= least:
-        return
-    await Together(
-        Patch(subject_key(gate.subject), match={"@epoch": gate.epoch}, ttl=least + SLACK),
-        Put(FIRST, stamp={"@began": 0}, version=0),
-    )
-
-
-async def accepts_plain(gate: Gate) -> bool:
-    """Is a cookie without an epoch, from before the move to Moored, as good as it was there?
-
-    Not if its user has been signed out everywhere.  And not when every browser must have
-    dropped it: what is shown then was copied, and what revoked it may be forgotten.
-    """
-    if gate.record is not None and "@ended" in gate.record.fields:
-        return False
-    _, first = await Together(Put(FIRST, stamp={"@began": 0}, version=0), Read(FIRST))
-    return first is not None and first.at - integer(first.fields, "@began") < LONGEST_COOKIE
 
 
 # --- The session and its interface --------------------------------------------------------------------
@@ -214,8 +157,8 @@ class Remembering(LoginManager):  # type: ignore[misc]  # untyped
         host = interface.host
         if not host.binding.run(accepts_plain(gate)):
             return False
-        host.binding.run(outlive(gate, host.settings.absolute))
-        check = to_check(gate, interface.ring())
+        host.binding.run(extend(gate, host.settings.absolute))
+        check = check_for(gate, interface.ring())
 
         @after_this_request
         def add_epoch(response: Response) -> Response:  # pyright: ignore[reportUnusedFunction]
@@ -242,7 +185,7 @@ class Remembering(LoginManager):  # type: ignore[misc]  # untyped
         subject, given = subject_of(str(session["_user_id"])), request.cookies.get(_name() + SUFFIX)
         if (
             current_app.config.get("REMEMBER_COOKIE_REFRESH_EACH_REQUEST")
-            and (given and _decoded(given))
+            and (given and check_in(given))
             and session.known_gate is None
             and session.subject == subject
             and not session.modified
@@ -253,8 +196,8 @@ class Remembering(LoginManager):  # type: ignore[misc]  # untyped
             return ""
         if session.has_ended(subject):
             return None
-        interface.host.binding.run(outlive(gate, interface.host.settings.absolute))
-        return to_check(gate, interface.ring())
+        interface.host.binding.run(extend(gate, interface.host.settings.absolute))
+        return check_for(gate, interface.ring())
 
     def _clear_cookie(self, response: Response) -> None:
         super()._clear_cookie(response)

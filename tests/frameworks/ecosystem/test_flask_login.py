@@ -23,13 +23,14 @@ from moored import ConfigurationError, State
 from moored.commands import Drop, Patch, Read, Record
 from moored.flask import Moored
 from moored.flask.extension import mooring
-from moored.flask.login import FIRST, SUFFIX, Remembering
+from moored.flask.login import SUFFIX, Remembering
 from moored.flask.testing import in_memory, sign_in
 from moored.kinds.sessions.settings import DAY
 from moored.kinds.sessions.subjects import LONGEST_COOKIE, subject_key
 from moored.policy import Sent
 from moored.run import Program
 from moored.testing.servers import RedisServer
+from moored.web.remember import FIRST
 
 TOKEN, EPOCH = "remember_token", "remember_token" + SUFFIX
 Close = Callable[[Flask], Flask]
