@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from collections.abc import Generator
 from typing import TypeVar
 
@@ -12,6 +13,9 @@ from hypothesis import settings
 pytest_plugins = ["moored.testing.plugin"]
 
 CI = os.environ.get("CI") == "true"
+
+# A shell's background job ignores SIGINT, and so would every program that the tests start and interrupt.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 settings.register_profile("moored", deadline=None)
 settings.register_profile("moored-ci", deadline=None, derandomize=True, print_blob=True)

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import os
 import select
+import signal
 import sys
 import time
 from collections import deque
 from datetime import UTC, datetime
 from importlib.util import find_spec
-from types import TracebackType
+from types import FrameType, TracebackType
 from typing import Any, Self
 
 import click
@@ -22,7 +24,7 @@ from moored.cli.target import opened
 from moored.errors import MooredError
 from moored.state import State
 
-LEAVE = "qQ\x1b\x03"
+LEAVE, ESCAPE = b"qQ", b"\x1b"
 HISTORY = 60  # looks whose rate is drawn
 SHARE = 0.05  # of the time that may go into counting; where it takes long it is done less often
 
@@ -126,9 +128,11 @@ def _live(watch: Watch, pulse: Pulse, picture: Picture, interval: float) -> None
 
 
 class Keyboard:
-    """Tells whether somebody wants to leave; only Ctrl-C does, where the input is no terminal."""
+    """Tells whether somebody wants to leave: by a key, or by Ctrl-C, which interrupts nothing here."""
 
     def __enter__(self) -> Self:
+        self._left = False
+        self._interrupt = signal.signal(signal.SIGINT, self._leave)
         self._before: list[Any] | None = None
         if sys.stdin.isatty():
             import termios
@@ -140,20 +144,25 @@ class Keyboard:
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> bool:
+    ) -> None:
         if self._before is not None:
             import termios
 
             termios.tcsetattr(sys.stdin, termios.TCSADRAIN, self._before)
-        return kind is KeyboardInterrupt
+        signal.signal(signal.SIGINT, self._interrupt)
+
+    def _leave(self, _number: int, _frame: FrameType | None) -> None:
+        self._left = True
 
     def pressed(self, timeout: float) -> bool:
-        """Was a key that leaves pressed, within that many seconds?"""
+        """Did somebody want to leave, within that many seconds?"""
         if self._before is None:
             time.sleep(timeout)
-            return False
-        ready, _, _ = select.select([sys.stdin], [], [], timeout)
-        return bool(ready) and sys.stdin.read(1) in LEAVE
+        elif select.select([sys.stdin], [], [], timeout)[0]:
+            # An escape sequence, such as an arrow key's, is more than one byte; nothing is the end.
+            typed = os.read(sys.stdin.fileno(), 64)
+            self._left |= typed in (ESCAPE, b"") or any(key in typed for key in LEAVE)
+        return self._left
 
 
 # --- One picture ------------------------------------------------------------------------------
