@@ -69,7 +69,7 @@ class Parts:
     def __init__(self, ground: Ground, app: Flask, client: Client) -> None:
         self._ground, self._client = ground, client
         host = app.extensions["moored"].interface.host
-        engine, ring = host.binding.engine, host.ring()
+        engine, ring = host.binding.engine, host.store.ring()
         engine.connect(2.0)
         value = client.cookie.partition("=")[2]
         credential = from_cookie(value, ring)
