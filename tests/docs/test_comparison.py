@@ -50,4 +50,9 @@ def _measured() -> dict[str, list[str]]:
     text = (DOCS / "performance.md").read_text()
     part = text.partition("Microseconds added over bare Flask")[2].partition("Round trips and bytes")[0]
     rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in part.splitlines() if line[:1] == "|"]
-    return {row[0]: [str(round(float(cell.split()[0].replace(",", "")))) for cell in row[1:]] for row in rows[2:]}
+    return {name: [_whole(cell) for cell in cells] for name, *cells in rows[2:]}
+
+
+def _whole(figure: str) -> str:
+    """The median in "1,107 (1,009–1,907)", rounded."""
+    return str(round(float(figure.split()[0].replace(",", ""))))
