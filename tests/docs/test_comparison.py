@@ -55,4 +55,4 @@ def _measured() -> dict[str, list[str]]:
 
 def _whole(figure: str) -> str:
     """The median in "1,107 (1,009–1,907)", rounded."""
-    return str(round(float(figure.split()[0].replace(",", ""))))
+    return str(round(float(figure.split(maxsplit=1)[0].replace(",", ""))))
