@@ -520,9 +520,9 @@ def test_a_disconnection_is_handled_also_while_the_engine_is_away(start: Start, 
     server.chat.socketio.on("disconnect")(ended.append)
     client = server.browser()
     client.post("/in/ann")
-    socket = server.socket(client)
+    socket = server.socket(client, "websocket")
     engine.kill()
-    socket.client.disconnect()
+    socket.cut()
     until(lambda: ended, "the handler of the disconnection")
     until(lambda: not vars(server.chat.socketio)["_watched"], "the end of the watch")
 
