@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import sys
+import time
 
 from tests.faults.lossy import Lossy
 
 from moored import OutcomeUnknown, State
+from moored.errors import BreakerOpen
+
+REST = 0.2  # seconds to wait, and to wait again, where faults came so thick that nothing is sent for a while
 
 
 def main(url: str, times: int, lossy: bool) -> tuple[int, int]:
@@ -16,10 +20,15 @@ def main(url: str, times: int, lossy: bool) -> tuple[int, int]:
         if lossy:
             state.binding.engine = Lossy(state.binding.engine)  # type: ignore[assignment]
         sure = unsure = 0
-        for _ in range(times):
+        left = times
+        while left:
+            left -= 1
             try:
                 state.counter("visits").add(1)
                 sure += 1
+            except BreakerOpen:  # nothing was sent: as its message says, try again
+                left += 1
+                time.sleep(REST)
             except OutcomeUnknown as error:
                 told = error.resolve()
                 sure += told == "done"
