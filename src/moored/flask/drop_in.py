@@ -6,7 +6,6 @@ from typing import Any
 
 from flask import Flask
 
-from moored.adopt.flask_session import flask_session
 from moored.errors import ConfigurationError
 from moored.flask.config import read
 from moored.flask.extension import Moored
@@ -68,6 +67,8 @@ def _nowhere(kind: str) -> ConfigurationError:
 
 def _check_pickles(app: Flask, found: dict[str, Any]) -> None:
     """Flask-Session's files are pickles, which are not read unless somebody says so."""
+    from moored.adopt.flask_session import flask_session
+
     if not found["MOORED_ADOPT_PICKLE"] and not flask_session(app, allow_pickle=False).is_empty():
         raise ConfigurationError(
             "there are sessions of Flask-Session in files, and those are pickles. To take them over, set"
