@@ -16,7 +16,7 @@ import redis
 
 from moored.adopt.formats import Format, row
 from moored.adopt.place import MARKED, Replaced, Row
-from moored.adopt.sids import Sids
+from moored.adopt.sids import ByKey, Sids
 from moored.engines.redis_connector import Connector
 from moored.engines.redis_pool import Stack
 from moored.engines.redis_replies import says
@@ -40,7 +40,7 @@ _MOVED_AWAY: Final = ("READONLY", "MASTERDOWN", "NOAUTH")  # another server may 
 _GLOB: Final = str.maketrans({character: f"\\{character}" for character in "*?[]\\"})
 
 
-class RedisRows:
+class RedisRows(ByKey):
     """Connects as ``client`` does, on connections of its own; the client is left as it is."""
 
     def __init__(self, client: redis.Redis, sids: Sids, form: Format) -> None:
@@ -51,22 +51,6 @@ class RedisRows:
         self._stack = Stack(self._connector.open, self._limit)
 
     # --- The protocol of a place --------------------------------------------------------------
-
-    def row_id(self, cookie: str) -> str | None:
-        """The key that a cookie names."""
-        sid = self._sids.in_cookie(cookie)
-        return None if sid is None else self._sids.key(sid)
-
-    def new_id(self) -> str:
-        """A key that does not exist yet."""
-        return self._sids.key(self._sids.new())
-
-    def cookie_of(self, row_id: str) -> str:
-        """The cookie's value that names a key."""
-        sid = self._sids.in_key(row_id)
-        if sid is None:
-            raise LookupError("this is no key of Flask-Session's.")
-        return self._sids.to_cookie(sid)
 
     def read(self, row_id: str) -> Row | None:
         """The session under a key."""

@@ -62,3 +62,25 @@ class Sids:
                 " with: set it as it was."
             )
         return Signer(secret, salt="flask-session", key_derivation="hmac")
+
+
+class ByKey:
+    """A place whose row ids are the store's keys: the prefix and the id that is in the cookie."""
+
+    _sids: Sids
+
+    def row_id(self, cookie: str) -> str | None:
+        """The key that a cookie names."""
+        sid = self._sids.in_cookie(cookie)
+        return None if sid is None else self._sids.key(sid)
+
+    def new_id(self) -> str:
+        """A key that does not exist yet."""
+        return self._sids.key(self._sids.new())
+
+    def cookie_of(self, row_id: str) -> str:
+        """The cookie's value that names a key."""
+        sid = self._sids.in_key(row_id)
+        if sid is None:
+            raise LookupError("this is no key of Flask-Session's.")
+        return self._sids.to_cookie(sid)

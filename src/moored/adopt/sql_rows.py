@@ -18,7 +18,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from moored.adopt.formats import Format, row
 from moored.adopt.place import MARKED, Replaced, Row, UnreadableRow
-from moored.adopt.sids import Sids
+from moored.adopt.sids import ByKey, Sids
 from moored.errors import MooredError, OutcomeUnknown, Unavailable
 
 T = TypeVar("T")
@@ -27,7 +27,7 @@ PAGE: Final = 500  # rows of one SELECT
 LOOKS: Final = 20  # such pages until it is no longer known soon whether there is a row
 
 
-class SqlRows:
+class SqlRows(ByKey):
     """``engine`` answers the engine; it is asked at each call, since apps set theirs up late.
 
     ``sequence`` is the one that numbers the rows, where the database needs one.
@@ -58,22 +58,6 @@ class SqlRows:
         self._columns = self._table.c
 
     # --- The protocol of a place --------------------------------------------------------------
-
-    def row_id(self, cookie: str) -> str | None:
-        """The session_id that a cookie names."""
-        sid = self._sids.in_cookie(cookie)
-        return None if sid is None else self._sids.key(sid)
-
-    def new_id(self) -> str:
-        """A session_id that does not exist yet."""
-        return self._sids.key(self._sids.new())
-
-    def cookie_of(self, row_id: str) -> str:
-        """The cookie's value that names a session_id."""
-        sid = self._sids.in_key(row_id)
-        if sid is None:
-            raise LookupError("this is no key of Flask-Session's.")
-        return self._sids.to_cookie(sid)
 
     def read(self, row_id: str) -> Row | None:
         """The session in a row."""
