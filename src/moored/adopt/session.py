@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import time
 from collections.abc import Mapping
 from hashlib import blake2b
@@ -15,7 +14,14 @@ from moored.adopt.notes import Notes, notes_in
 from moored.adopt.place import MARK, Row
 from moored.codec import decode, encode
 from moored.errors import MisuseError
-from moored.kinds.sessions.record import SELECTOR_BYTES, VERIFIER_BYTES, Change, Credential, Session
+from moored.kinds.sessions.record import (
+    SELECTOR_BYTES,
+    VERIFIER_BYTES,
+    Change,
+    Credential,
+    Session,
+    selector_of,
+)
 from moored.kinds.sessions.settings import SessionSettings
 from moored.kinds.sessions.subjects import subject_text
 from moored.seal import KeyRing
@@ -62,7 +68,7 @@ def old_proof(old: str, row: str, cookie: str, ring: KeyRing) -> OldProof:
     nothing of the row, which is too random to be searched for.  The verifiers take our keys.
     """
     name = blake2b(row.encode(), digest_size=SELECTOR_BYTES, person=NAMING).digest()
-    selector = base64.b32encode(name).decode().lower()
+    selector = selector_of(name)
     made = ring.every_check(PURPOSE, row.encode(), VERIFIER_BYTES)
     return OldProof(old, row, cookie, tuple([Credential(selector, verifier) for verifier in made]))
 

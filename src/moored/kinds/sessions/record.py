@@ -71,7 +71,12 @@ class Credential(Struct, frozen=True):
 
 def new_selector() -> str:
     """A name for a new record: 80 random bits as sixteen letters and digits (RFC 4648, base32)."""
-    return base64.b32encode(secrets.token_bytes(SELECTOR_BYTES)).decode().lower()
+    return selector_of(secrets.token_bytes(SELECTOR_BYTES))
+
+
+def selector_of(raw: bytes) -> str:
+    """The text of a selector's ten bytes."""
+    return base64.b32encode(raw).decode().lower()
 
 
 def is_selector(text: str) -> bool:
@@ -106,8 +111,7 @@ def from_cookie(value: str, ring: KeyRing) -> Credential | None:
     body = raw[:-CHECK_BYTES]
     if not ring.checks(PURPOSE, body, raw[-CHECK_BYTES:]):
         return None
-    selector = base64.b32encode(body[:SELECTOR_BYTES]).decode().lower()
-    return Credential(selector, body[SELECTOR_BYTES:])
+    return Credential(selector_of(body[:SELECTOR_BYTES]), body[SELECTOR_BYTES:])
 
 
 # --- What a request knows ---------------------------------------------------------------------
