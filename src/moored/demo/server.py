@@ -12,6 +12,7 @@ from typing import Any
 
 from flask import Flask
 
+from moored.demo.embedded import run_gunicorn
 from moored.errors import ConfigurationError
 from moored.url import parse, sqlite_url
 
@@ -98,8 +99,6 @@ def _leave_signals_to_the_server(worker: Any) -> None:
 
 
 def _run(app: Flask, listener: socket.socket, workers: int, words: str) -> int:
-    from gunicorn.app.base import BaseApplication  # type: ignore[import-untyped]
-
     stays = signal.getsignal(signal.SIGHUP) == signal.SIG_IGN  # as with nohup
 
     def ready(_server: Any) -> None:
@@ -122,19 +121,8 @@ def _run(app: Flask, listener: socket.socket, workers: int, words: str) -> int:
         "when_ready": ready,
     }
 
-    class Server(BaseApplication):  # type: ignore[misc]
-        """Gunicorn with our settings and no others."""
-
-        def load_config(self) -> None:
-            for name, value in wanted.items():
-                if name in self.cfg.settings:  # not every version has all of them
-                    self.cfg.set(name, value)
-
-        def load(self) -> Any:
-            return app
-
     try:
-        Server().run()
+        run_gunicorn(lambda: app, wanted)
     except SystemExit as end:
         return end.code if isinstance(end.code, int) else 0 if end.code is None else 1
     return 0

@@ -15,6 +15,7 @@ from flask import Flask
 from msgspec import Struct
 
 import moored
+from moored.demo.embedded import run_gunicorn
 from moored.prove.sides import Install, Place
 
 WORKERS = 4
@@ -53,8 +54,6 @@ def make(task: Task) -> Flask:
 
 def serve(task: Task) -> None:
     """Serve it, in so many processes, until a signal ends them."""
-    from gunicorn.app.base import BaseApplication  # type: ignore[import-untyped]
-
     wanted: dict[str, Any] = {
         "bind": f"fd://{task.listener}",
         "workers": WORKERS,
@@ -65,19 +64,7 @@ def serve(task: Task) -> None:
         "loglevel": "warning",
         "control_socket_disable": True,
     }
-
-    class Server(BaseApplication):  # type: ignore[misc]
-        """Gunicorn with our settings and no others."""
-
-        def load_config(self) -> None:
-            for name, value in wanted.items():
-                if name in self.cfg.settings:  # not every version has all of them
-                    self.cfg.set(name, value)
-
-        def load(self) -> Any:
-            return make(task)
-
-    Server().run()
+    run_gunicorn(lambda: make(task), wanted)
 
 
 if __name__ == "__main__":
