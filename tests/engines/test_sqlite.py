@@ -10,6 +10,7 @@ import subprocess
 import sys
 import threading
 import time
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -128,6 +129,35 @@ def test_several_processes_may_make_the_file_at_once(path: Path) -> None:
         worker.stdin.close()
     assert [worker.wait(60) for worker in workers] == [0, 0, 0, 0]
     assert State(url_of(path)).counter("n").value() == 100
+
+
+def test_the_tables_are_made_between_two_transactions_of_a_busy_neighbour(path: Path) -> None:
+    """SQLite's own busy handler soon looks ten times a second only, and would miss the gaps."""
+    stop = threading.Event()
+
+    def keep_busy(file: Path) -> None:
+        with closing(sqlite3.connect(file, isolation_level=None)) as db:
+            db.execute("PRAGMA journal_mode=WAL")
+            while not stop.is_set():
+                db.execute("BEGIN IMMEDIATE")
+                began.set()
+                stop.wait(0.03)
+                db.execute("ROLLBACK")
+                time.sleep(0.001)
+
+    files = [path.with_name(f"{number}.db") for number in range(8)]
+    for file in files:
+        began = threading.Event()
+        neighbour = threading.Thread(target=keep_busy, args=(file,))
+        neighbour.start()
+        try:
+            assert began.wait(10)
+            with State(url_of(file)) as state:
+                assert state.counter("n").add() == 1
+        finally:
+            stop.set()
+            neighbour.join()
+            stop.clear()
 
 
 def test_both_sides_of_a_fork_go_on(path: Path) -> None:

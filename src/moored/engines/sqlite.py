@@ -17,7 +17,7 @@ from collections import deque
 from collections.abc import Callable
 from contextlib import closing, suppress
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypeVar
 
 from msgspec import MsgspecError
 
@@ -100,6 +100,8 @@ OWN = (
     ValueError,
 )
 
+T = TypeVar("T")
+
 _abandoned: list[Any] = []  # connections of a parent process: closing them here would harm it
 
 
@@ -178,7 +180,7 @@ class SqliteEngine:
 
     def connect(self, timeout: float) -> None:
         """Open the file; make it, and its tables, if there is none."""
-        self._look(())
+        self._look((), timeout)
 
     async def aconnect(self, timeout: float) -> None:
         """The same."""
@@ -188,13 +190,13 @@ class SqliteEngine:
         """Carry out each command of the step; one transaction if any of them can change something."""
         if any([not isinstance(command, (Read, Scan)) for command in step]):
             return self._commits.submit(step, ops, timeout)
-        return self._look(step)
+        return self._look(step, timeout)
 
     async def aexecute(self, step: Step, ops: tuple[Op, ...], timeout: float) -> list[Any]:
         """The same; reads take microseconds and happen here, writes wait for the disk elsewhere."""
         if any([not isinstance(command, (Read, Scan)) for command in step]):
             return await self._commits.asubmit(step, ops, timeout)
-        return self._look(step)
+        return self._look(step, timeout)
 
     def close(self) -> None:
         """Close all connections; one that a step is using just now is closed when the step ends."""
@@ -223,7 +225,7 @@ class SqliteEngine:
     def remembered(self, key: str, timeout: float) -> int:
         """How many operations the record of that key remembers."""
         try:
-            with closing(self._open(timeout)) as db:
+            with closing(self._open(timeout, timeout)) as db:
                 record = self._load(db, key)
         except sqlite3.Error as error:
             raise self._mapped(error) from error
@@ -240,7 +242,7 @@ class SqliteEngine:
             try:
                 with self._guard:
                     self._under_way.add(under_way)
-                with closing(self._open(0.0)) as db:
+                with closing(self._open(timeout)) as db:
                     if not self._begin(db, time.monotonic() + timeout):
                         raise too_busy()
                     now = self.time() // 1000
@@ -255,7 +257,7 @@ class SqliteEngine:
 
     # --- Reading ----------------------------------------------------------------------------
 
-    def _look(self, step: Step) -> list[Any]:
+    def _look(self, step: Step, timeout: float) -> list[Any]:
         db: sqlite3.Connection | None = None
         closings = -1
         under_way = threading.Lock()
@@ -266,7 +268,7 @@ class SqliteEngine:
                     closings = self._closings
                     db = self._readers.pop() if self._readers else None
                 if db is None:
-                    db = self._open(READ_PATIENCE)
+                    db = self._open(timeout, READ_PATIENCE)
                 return [self._one(db, command, None) for command in step]
             except sqlite3.Error as error:
                 raise self._mapped(error) from error
@@ -368,7 +370,7 @@ class SqliteEngine:
         ends = min([ticket.ends for ticket in batch])
         db = self._writer
         if db is None:
-            db = self._writer = self._open(0.0)
+            db = self._writer = self._open(ends - time.monotonic())
             self._reserve.fill()
         committing = False
         try:
@@ -417,17 +419,13 @@ class SqliteEngine:
         """Begin a transaction; false if another process kept the file busy until ``ends``."""
         if db.in_transaction:  # of one that was interrupted
             db.execute("ROLLBACK")
-        while True:
-            try:
-                db.execute("BEGIN IMMEDIATE")
-                return True
-            except sqlite3.OperationalError as error:
-                if _code(error) != sqlite3.SQLITE_BUSY:
-                    raise
-            pause = random.uniform(*BUSY_PAUSE)
-            if time.monotonic() + pause >= ends:
-                return False
-            time.sleep(pause)
+        try:
+            _once_free(lambda: db.execute("BEGIN IMMEDIATE"), ends)
+        except sqlite3.OperationalError as error:
+            if _code(error) != sqlite3.SQLITE_BUSY:
+                raise
+            return False
+        return True
 
     def _sweep(self, db: sqlite3.Connection) -> None:
         now = self.time() // 1000
@@ -441,7 +439,8 @@ class SqliteEngine:
 
     # --- Opening ----------------------------------------------------------------------------
 
-    def _open(self, patience: float) -> sqlite3.Connection:
+    def _open(self, timeout: float, patience: float = 0.0) -> sqlite3.Connection:
+        """A new connection, within ``timeout`` seconds; SQLite itself waits ``patience`` for locks."""
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             # Others on this host have no business in it; SQLite gives its log the same mode.
@@ -456,13 +455,8 @@ class SqliteEngine:
         if self.path.is_dir():
             raise ConfigurationError(f"{self.path} is a folder: name a file in it.")
         try:
-            db = sqlite3.connect(self.path, timeout=5, isolation_level=None, check_same_thread=False)
-            if db.execute("PRAGMA journal_mode").fetchone()[0] != "wal":
-                _while_busy(lambda: db.execute("PRAGMA journal_mode=WAL"))
-            db.execute(f"PRAGMA synchronous={self._synchronous.upper()}")
-            if not db.execute("SELECT 1 FROM sqlite_master WHERE name = 'moored_meta'").fetchone():
-                _while_busy(lambda: db.executescript(f"BEGIN IMMEDIATE; {SCHEMA} COMMIT"))
-            layout = db.execute("SELECT value FROM moored_meta WHERE name = 'layout'").fetchone()
+            db = sqlite3.connect(self.path, timeout=0, isolation_level=None, check_same_thread=False)
+            layout = _once_free(lambda: self._prepare(db), time.monotonic() + timeout)
             db.execute(f"PRAGMA busy_timeout={int(patience * 1000)}")
         except sqlite3.Error as error:
             raise self._mapped(error) from error
@@ -472,6 +466,18 @@ class SqliteEngine:
                 f" {layout and layout[0]}, this version knows {LAYOUT}): use that version, or another file."
             )
         return db
+
+    def _prepare(self, db: sqlite3.Connection) -> tuple[str] | None:
+        """Make what is missing in the file; the layout of its tables.  May be tried any number of times."""
+        if db.execute("PRAGMA journal_mode").fetchone()[0] != "wal":
+            db.execute("PRAGMA journal_mode=WAL")
+        db.execute(f"PRAGMA synchronous={self._synchronous.upper()}")
+        if not db.execute("SELECT 1 FROM sqlite_master WHERE name = 'moored_meta'").fetchone():
+            db.executescript(f"BEGIN IMMEDIATE; {SCHEMA} COMMIT")
+        layout: tuple[str] | None = db.execute(
+            "SELECT value FROM moored_meta WHERE name = 'layout'"
+        ).fetchone()
+        return layout
 
     def _mapped(self, error: sqlite3.Error) -> MooredError:
         match _code(error):
@@ -530,17 +536,20 @@ def _ends_something(command: Command[Any]) -> bool:
     return isinstance(command, Bury)
 
 
-def _while_busy(attempt: Callable[[], Any], patience: float = 5.0) -> None:
-    """Several processes may make the same file at the same moment."""
-    ends = time.monotonic() + patience
+def _once_free(attempt: Callable[[], T], ends: float) -> T:
+    """What the attempt answers, tried until no other process keeps the file busy, or until ``ends``.
+
+    SQLite's own busy handler soon looks only ten times a second, and another process that
+    writes without a pause would hardly ever be caught between two transactions.
+    """
     while True:
         try:
-            attempt()
-            return
+            return attempt()
         except sqlite3.OperationalError as error:
-            if _code(error) != sqlite3.SQLITE_BUSY or time.monotonic() > ends:
+            pause = random.uniform(*BUSY_PAUSE)
+            if _code(error) != sqlite3.SQLITE_BUSY or time.monotonic() + pause >= ends:
                 raise
-        time.sleep(random.uniform(*BUSY_PAUSE))
+        time.sleep(pause)
 
 
 os.register_at_fork(
