@@ -13,7 +13,7 @@ import time
 import weakref
 from collections import deque
 from collections.abc import Callable, Coroutine
-from typing import Any, ClassVar, Protocol, TypeVar
+from typing import Any, ClassVar, Protocol, TypeVar, runtime_checkable
 
 from moored.commands import Connect, Enter, Op, Outside, Send, Sleep, Step
 from moored.errors import ConflictError
@@ -59,6 +59,37 @@ class Engine(Protocol):
 
     async def aclose(self) -> None:
         """The same on an event loop."""
+        ...
+
+
+# What an engine may offer besides, for operators.  The command line asks each engine which it is;
+# none of these is needed to keep state.
+
+
+@runtime_checkable
+class Sweeping(Protocol):
+    """An engine in which expired records stay until somebody removes them: ``moored gc``."""
+
+    def sweep(self, timeout: float) -> int:
+        """Remove some of them; how many there were, 0 when there are no more.  Raises Unavailable."""
+        ...
+
+
+@runtime_checkable
+class Remembering(Protocol):
+    """An engine that tells how many operations a record remembers: ``moored inspect``."""
+
+    def remembered(self, key: str, timeout: float) -> int:
+        """How many operations the record of that key remembers, so that repeats of them do nothing."""
+        ...
+
+
+@runtime_checkable
+class Telling(Protocol):
+    """An engine whose server tells about itself: ``moored top``."""
+
+    def info(self, timeout: float) -> dict[str, str]:
+        """What it tells, by name.  Raises Unavailable, with ``outage`` false if it may not be asked."""
         ...
 
 

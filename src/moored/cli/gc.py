@@ -2,26 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Protocol, runtime_checkable
-
 import click
 
 from moored.cli import screen
 from moored.cli.command import Command, json_option, put_json, url_option
 from moored.cli.target import opened
 from moored.errors import Unavailable
+from moored.run import Sweeping
 
 PATIENCE = 2.0  # seconds to wait for others who write
 TRIES = 5
-
-
-@runtime_checkable
-class Sweeping(Protocol):
-    """An engine in which expired records stay until somebody removes them."""
-
-    def sweep(self, timeout: float) -> int:
-        """Remove some of them; how many there were, 0 when there are no more."""
-        ...
 
 
 @click.command(cls=Command)

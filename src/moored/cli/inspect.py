@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from functools import partial
-from typing import Any, Protocol, runtime_checkable
+from typing import Any
 
 import click
 from msgspec import Struct
@@ -18,6 +18,7 @@ from moored.errors import CorruptRecord
 from moored.kinds.sessions import SessionInfo
 from moored.kinds.sessions.record import as_datetime, bytes_of, integer, is_selector, session_key, text
 from moored.kinds.sessions.subjects import entries_of, subject_key
+from moored.run import Remembering
 from moored.state import State
 
 SENSITIVE = re.compile("csrf|key|nonce|otp|passw|pin$|secret|token", re.IGNORECASE)
@@ -29,15 +30,6 @@ LONGEST = 2_000  # characters of a value that are shown
 INSTANTS = {"@created", "@seen", "@sent", "@changed", "@absolute", "@listed", "@ended"}
 TEXTS = {"@subject", "@owner", "@note"}
 NUMBERS = {"@generation"}
-
-
-@runtime_checkable
-class Remembering(Protocol):
-    """An engine that tells how many operations a record remembers, so that repeats of them do nothing."""
-
-    def remembered(self, key: str, timeout: float) -> int:
-        """How many operations the record of that key remembers."""
-        ...
 
 
 class Field(Struct, frozen=True):

@@ -6,10 +6,11 @@ import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any
 
 from moored.cli.target import file_of
 from moored.errors import Unavailable
+from moored.run import Telling
 from moored.state import State
 
 if TYPE_CHECKING:
@@ -46,15 +47,6 @@ def pulse_of(state: State) -> Pulse:
 
 
 # --- Redis ------------------------------------------------------------------------------------
-
-
-@runtime_checkable
-class Telling(Protocol):
-    """An engine whose server tells about itself."""
-
-    def info(self, timeout: float) -> dict[str, str]:
-        """What it tells, by name."""
-        ...
 
 
 class OfRedis(Pulse):
