@@ -7,14 +7,17 @@ import pytest
 from moored.run import Remembering, Sweeping, Telling
 from moored.state import State
 
-OFFERED = {
-    "memory:": {Sweeping, Remembering},
-    "sqlite:///shop.db": {Sweeping, Remembering},
-    "redis://localhost": {Remembering, Telling},
-}
+PROTOCOLS: tuple[type, ...] = (Remembering, Sweeping, Telling)
 
 
-@pytest.mark.parametrize("url", OFFERED)
-def test_what_an_engine_offers(url: str) -> None:
+@pytest.mark.parametrize(
+    ("url", "offered"),
+    [
+        ("memory:", [Remembering, Sweeping]),
+        ("sqlite:///shop.db", [Remembering, Sweeping]),
+        ("redis://localhost", [Remembering, Telling]),
+    ],
+)
+def test_what_an_engine_offers(url: str, offered: list[type]) -> None:
     engine = State(url).binding.engine  # opens nothing
-    assert {kind for kind in (Sweeping, Remembering, Telling) if isinstance(engine, kind)} == OFFERED[url]
+    assert [kind for kind in PROTOCOLS if isinstance(engine, kind)] == offered
