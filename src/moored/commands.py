@@ -28,6 +28,12 @@ LEASE_OWNER, LEASE_UNTIL, LEASE_TOKEN = "@lease_owner", "@lease_until", "@lease_
 KEY_BYTES = 200  # a longer name is replaced by its digest
 
 
+def check_name(kind: str, name: object) -> None:
+    """Raise MisuseError for a name that is no text: callers may be untyped."""
+    if not isinstance(name, str):
+        raise MisuseError(f"the name of a {kind} is text, not {type(name).__name__}.")
+
+
 def record_key(kind: str, name: str) -> str:
     """The key of a record: ``kind:name``, with the name's digest where it is long.
 
@@ -35,8 +41,7 @@ def record_key(kind: str, name: str) -> str:
     Raises MisuseError for a name that is no text, and EncodingError for one that is not Unicode:
     engines keep keys as UTF-8.
     """
-    if not isinstance(name, str):  # pyright: ignore[reportUnnecessaryIsInstance] - callers may be untyped
-        raise MisuseError(f"the name of a {kind} is text, not {type(name).__name__}.")
+    check_name(kind, name)
     try:
         size = len(name) if name.isascii() else len(name.encode())
     except UnicodeEncodeError:

@@ -15,6 +15,7 @@ from functools import update_wrapper
 from types import MethodType
 from typing import Any, ClassVar, Concatenate, Generic, ParamSpec, Self, TypeVar, overload
 
+from moored.commands import check_name
 from moored.errors import MisuseError, UnsupportedError
 from moored.policy import Policy
 from moored.run import Engine, Program, Queues, arun, run
@@ -65,12 +66,16 @@ class Binding(Generic[Mode]):
 
 
 class Handle(Generic[Mode]):
-    """A piece of state by name; cheap, holds no connection, can be kept."""
+    """A piece of state by name; cheap, holds no connection, can be kept.
+
+    Raises MisuseError for a name that is no text, UnsupportedError for an engine that lacks a trait.
+    """
 
     needs: ClassVar[frozenset[str]] = frozenset()  # traits of the engine
     __slots__ = ("_name", "binding")
 
     def __init__(self, binding: Binding[Mode], name: str) -> None:
+        check_name(type(self).__name__.lower(), name)
         if self.needs:
             require(type(self).__name__.lower(), self.needs, binding.engine)
         self.binding: Binding[Mode] = binding

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import Any, Generic, Self
 
+from moored.errors import MisuseError
 from moored.kinds.counter import Counter
 from moored.kinds.sessions import Sessions
 from moored.operation import Awaiting, Binding, Blocking, Mode
@@ -29,7 +30,7 @@ class _Kinds(Generic[Mode]):
         self.binding = Binding(engine, mode, deadline=url.options.get("deadline", 2.0))
 
     def counter(self, name: str) -> Counter[Mode]:
-        """The counter of that name."""
+        """The counter of that name.  Raises MisuseError for a name that is no text."""
         return Counter(self.binding, name)
 
     @property
@@ -38,7 +39,15 @@ class _Kinds(Generic[Mode]):
         return Sessions(self.binding, "")
 
     def observe(self, observer: Observer) -> None:
-        """Call ``observer`` with a ``moored.policy.Sent`` after every step that is sent."""
+        """Call ``observer`` with a ``moored.policy.Sent`` after every step that is sent.
+
+        Raises MisuseError for what cannot be called.
+        """
+        if not callable(observer):
+            raise MisuseError(
+                "observe() takes a function, which is called with a moored.policy.Sent after every step, not"
+                f" {type(observer).__name__}."
+            )
         self.binding.policy.observers.append(observer)
 
     def __repr__(self) -> str:

@@ -140,6 +140,10 @@ def parse(url: str, extra: Mapping[str, object] | None = None) -> tuple[type[Any
     Raises ConfigurationError for schemes, options and values that are unknown, with a
     suggestion, and where the engine's driver is not installed.
     """
+    if not isinstance(url, str):  # pyright: ignore[reportUnnecessaryIsInstance] - callers may be untyped
+        raise ConfigurationError(
+            f"the state's URL is text such as 'sqlite:///shop.db', not {type(url).__name__}."
+        )
     parts = _split(url)
     engine = _engine(parts.scheme, url)
     known = {**COMMON, **engine.options}

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from tests.docs import (
+    bad_calls,
     bad_client_side,
     bad_cookies,
     bad_disks,
@@ -20,6 +21,7 @@ from tests.docs.bad_input import ROWS, Ground, code
 from tests.docs.pages import DOCS, table
 
 MODULES = (
+    bad_calls,
     bad_client_side,
     bad_cookies,
     bad_disks,
@@ -62,6 +64,7 @@ def test_what_is_tried_is_what_is_written() -> None:
     tried = {id: code(url) for id, url in bad_urls.URLS.items()}
     for id, config in bad_settings.CONFIGS.items():
         tried[id] = ", ".join(code(f"{name} = {value!r}") for name, value in config.items())
+    tried |= {id: code(call) for id, call in bad_calls.CALLS.items()}
     written = {id.strip("`"): input for id, input, _ in WRITTEN}
     assert {id: written[id] for id in tried} == tried
 

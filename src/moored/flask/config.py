@@ -10,7 +10,7 @@ from flask import Flask
 from msgspec import Struct
 
 from moored.codec import DEEPEST
-from moored.errors import ConfigurationError
+from moored.errors import ConfigurationError, MisuseError
 from moored.kinds.sessions.settings import DAY, FRESH_ON_LOGIN, IDENTITY, SessionSettings
 from moored.merge import Rules
 from moored.url import one_of
@@ -190,8 +190,12 @@ def read(app: Flask) -> dict[str, Any]:
     """Moored's settings in an app's configuration, checked.
 
     Raises ConfigurationError for a value that cannot be, and for a ``MOORED_`` name that is
-    none of ours.
+    none of ours; MisuseError for what is no Flask application.
     """
+    if not isinstance(app, Flask):  # pyright: ignore[reportUnnecessaryIsInstance] - callers may be untyped
+        raise MisuseError(
+            f"Moored is given a Flask application, not {type(app).__name__}. A URL stands in MOORED_URL."
+        )
     for name in app.config:
         if isinstance(name, str) and name.startswith(PREFIX) and name not in SETTINGS:
             raise ConfigurationError(f"there is no setting {name}.{_suggestion(name)}")

@@ -22,7 +22,8 @@ class Counter(Handle[Mode]):
         """Add ``by`` and return the new value, in one step on the engine.
 
         Raises OutOfBounds, changing nothing, if that would leave ``min..max`` (or ±2**53);
-        Unavailable if it was not carried out; OutcomeUnknown if nobody can tell.
+        Unavailable if it was not carried out; OutcomeUnknown if nobody can tell; MisuseError
+        for what is no whole number.
         """
         return await add(self._name, by, min, max)
 
@@ -36,6 +37,9 @@ async def add(name: str, by: int = 1, low: int | None = None, high: int | None =
     """Add to the counter of that name."""
     if type(by) is not int or abs(by) > LIMIT:
         raise MisuseError(f"a counter adds whole numbers within ±2**53, not {by!r}.")
+    for bound in (low, high):
+        if bound is not None and type(bound) is not int:
+            raise MisuseError(f"the bounds of a counter are whole numbers, not {bound!r}.")
     total = await Add(record_key("counter", name), by, low, high)
     if isinstance(total, Refused):
         if total.reason == "dead":
