@@ -97,6 +97,15 @@ for _name in ("sqlalchemy", "memcached", "mongodb", "dynamodb", "reddis", "toast
     row(f"drop-in-{_name}")(_session_type(_name))
 
 
+@row("drop-in-redis-url")
+def _(ground: Ground) -> str:
+    lent = {"SESSION_TYPE": "redis", "SESSION_REDIS": "redis://localhost"}
+    to_redis = ground.refusal(lambda: Session(_app({**lent, "MOORED_URL": None})))
+    from_redis = ground.refusal(lambda: Session(_app(lent)))  # to MOORED_URL; what is there is adopted
+    assert to_redis == from_redis
+    return to_redis
+
+
 @row("drop-in-pickles")
 def _(ground: Ground) -> str:
     config = {"SESSION_TYPE": "filesystem", "SESSION_FILE_DIR": str(ground.folder / "sessions")}

@@ -10,6 +10,7 @@ from flask import Flask
 
 from moored.adopt.formats import Msgspec
 from moored.adopt.place import Place
+from moored.adopt.session_redis import lent_redis
 from moored.adopt.sids import Sids
 from moored.errors import ConfigurationError
 
@@ -57,11 +58,9 @@ def _redis(config: dict[str, Any], sids: Sids, form: Msgspec) -> Place:
 
     from moored.adopt.redis_rows import RedisRows
 
-    client = config.get("SESSION_REDIS")
+    client = lent_redis(config)
     if client is None:
         client = redis.Redis()  # as Flask-Session does; it connects when it is used, and here it is not
-    if not isinstance(client, redis.Redis):
-        raise ConfigurationError(f"SESSION_REDIS must be a redis.Redis client, not {type(client).__name__}.")
     return RedisRows(client, sids, form)
 
 

@@ -6,6 +6,7 @@ from typing import Any
 
 from flask import Flask
 
+from moored.adopt.session_redis import lent_redis
 from moored.errors import ConfigurationError
 from moored.flask.config import read
 from moored.flask.extension import Moored
@@ -80,16 +81,9 @@ def _check_pickles(app: Flask, found: dict[str, Any]) -> None:
 def _redis_state(config: dict[str, Any]) -> State:
     """State on the Redis that Flask-Session would use: the lent client's, or localhost."""
     prefix = config.get("SESSION_KEY_PREFIX", "session:")
-    client = config.get("SESSION_REDIS")
+    client = lent_redis(config)
     if client is None:
         return State("redis://localhost:6379/0", prefix=prefix)
-    import redis
-
-    if not isinstance(client, redis.Redis):
-        raise ConfigurationError(
-            f"SESSION_REDIS must be a redis.Redis client, not {type(client).__name__}. For a URL, use"
-            " MOORED_URL."
-        )
     there = client.connection_pool.connection_kwargs
     if path := there.get("path"):
         place = f"unix://{path}"
