@@ -8,7 +8,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ from urllib.parse import SplitResult, parse_qsl, quote, unquote, urlsplit
 from msgspec import Struct
 
 from moored.errors import ConfigurationError
+from moored.spelling import WrongWord, did_you_mean
 
 # One line for each engine: scheme → module:class.
 ENGINES = {
@@ -54,7 +55,7 @@ def one_of(*words: str) -> Callable[[str], str]:
 
     def parse(text: str) -> str:
         if text.lower() not in words:
-            raise ValueError(f"{', '.join(words[:-1])} or {words[-1]}")
+            raise WrongWord(f"{', '.join(words[:-1])} or {words[-1]}", text, words)
         return text.lower()
 
     return parse
@@ -153,7 +154,7 @@ def parse(url: str, extra: Mapping[str, object] | None = None) -> tuple[type[Any
     for name, text in pairs:
         if name not in known:
             raise ConfigurationError(
-                f"{parts.scheme}: has no option {name!r}.{_suggestion(name, known)}"
+                f"{parts.scheme}: has no option {name!r}.{did_you_mean(name, known, '{}')}"
                 f" Its options: {', '.join(sorted(known))}."
             )
         if name in options:
@@ -162,7 +163,8 @@ def parse(url: str, extra: Mapping[str, object] | None = None) -> tuple[type[Any
             options[name] = known[name](text)
         except ValueError as error:
             given = "" if _is_secret(name) else f", not {text!r}"
-            raise ConfigurationError(f"the option {name!r} must be {error}{given}.") from None
+            hint = error.hint if isinstance(error, WrongWord) and given else ""
+            raise ConfigurationError(f"the option {name!r} must be {error}{given}.{hint}") from None
     return engine, Url(parts, options)
 
 
@@ -202,7 +204,7 @@ def _engine(scheme: str, url: str) -> type[Any]:
         if not scheme:
             what = f"the state's URL {redacted(url)!r} has no scheme."
         else:
-            what = f"there is no engine for {scheme}:.{_suggestion(scheme, ENGINES, ':')}"
+            what = f"there is no engine for {scheme}:.{did_you_mean(scheme, ENGINES, '{}:')}"
         raise ConfigurationError(
             f"{what} Give one of {', '.join(name + ':' for name in ENGINES)} - for example"
             " sqlite:///shop.db or redis://localhost:6379/0."
@@ -222,10 +224,3 @@ def _engine(scheme: str, url: str) -> type[Any]:
 
 def _is_secret(option: str) -> bool:
     return option == "username" or "password" in option
-
-
-def _suggestion(word: str, known: Iterable[str], end: str = "") -> str:
-    from difflib import get_close_matches
-
-    close = get_close_matches(word, list(known), 1, 0.6)
-    return f" Did you mean {close[0]}{end}?" if close else ""

@@ -39,6 +39,8 @@ assert WRONG.keys() == SETTINGS.keys()
 
 CONFIGS: dict[str, dict[str, Any]] = {
     **{f"type-{name}": {name: value} for name, value in WRONG.items()},
+    "value-misspelt": {"MOORED_SESSION_STORE": "signed_cookie"},
+    "value-in-list-misspelt": {"MOORED_ADOPT": ["flask-sesion"]},
     "setting-misspelt": {"MOORED_SESION_IDLE": 60},
     "setting-unknown": {"MOORED_COLOUR": "red"},
     "setting-secret": {"MOORED_SECRET": "x" * 32},
@@ -51,6 +53,7 @@ CONFIGS: dict[str, dict[str, Any]] = {
     "cookie-name": {"SESSION_COOKIE_NAME": "my session"},
     "cookie-name-type": {"SESSION_COOKIE_NAME": 5},
     "cookie-samesite": {"SESSION_COOKIE_SAMESITE": "Loose"},
+    "cookie-samesite-misspelt": {"SESSION_COOKIE_SAMESITE": "stricte"},
     "cookie-samesite-none": {"SESSION_COOKIE_SAMESITE": "None"},
     "cookie-partitioned": {"SESSION_COOKIE_PARTITIONED": True},
     "cookie-domain": {"SESSION_COOKIE_DOMAIN": "https://example.com/"},

@@ -37,6 +37,7 @@ URLS = {
     "option-zero": "sqlite:///shop.db?deadline=0",
     "option-empty": "sqlite:///shop.db?deadline=",
     "option-not-one-of": "sqlite:///shop.db?synchronous=off",
+    "option-value-misspelt": "sqlite:///shop.db?synchronous=ful",
     "option-negative": "redis://localhost?wait=-1",
     "option-not-whole": "redis://localhost?db=first",
     "option-no-connections": "redis://localhost?max_connections=0",

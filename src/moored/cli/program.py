@@ -7,6 +7,7 @@ from importlib import import_module
 import click
 
 from moored import __version__
+from moored.spelling import did_you_mean
 
 # name → where it is, and what it does; said here so that `--help` need not load them.
 COMMANDS = {
@@ -56,12 +57,10 @@ class Program(click.Group):
         try:
             return super().resolve_command(ctx, args)
         except click.UsageError as error:
-            from difflib import get_close_matches
-
-            close = get_close_matches(args[0], COMMANDS, 1)
-            if not close or args[0].startswith("-"):
+            hint = "" if args[0].startswith("-") else did_you_mean(args[0], COMMANDS)
+            if not hint:
                 raise
-            raise click.UsageError(f"{error.message} Did you mean {close[0]!r}?", ctx) from None
+            raise click.UsageError(error.message + hint, ctx) from None
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write what each does."""

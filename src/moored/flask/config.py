@@ -13,6 +13,7 @@ from moored.codec import DEEPEST
 from moored.errors import ConfigurationError, MisuseError
 from moored.kinds.sessions.settings import DAY, FRESH_ON_LOGIN, IDENTITY, SessionSettings
 from moored.merge import Rules
+from moored.spelling import WrongWord, did_you_mean
 from moored.url import one_of
 
 PREFIX = "MOORED_"
@@ -99,7 +100,7 @@ def word(*words: str) -> Callable[[object], str]:
     parse = one_of(*words)
 
     def check(value: object) -> str:
-        return parse(value if isinstance(value, str) else "")
+        return parse(value if isinstance(value, str) else "")  # "" is none of them, and like none
 
     return check
 
@@ -109,8 +110,12 @@ def some(*words: str) -> Callable[[object], tuple[str, ...]]:
 
     def check(value: object) -> tuple[str, ...]:
         given = (value,) if isinstance(value, str) else value
-        if not isinstance(given, (list, tuple)) or not all(one in words for one in given):
-            raise ValueError(f"a list of {' and '.join(map(repr, words))}")
+        choice = f"a list of {' and '.join(map(repr, words))}"
+        if not isinstance(given, (list, tuple)):
+            raise ValueError(choice)
+        for one in given:
+            if one not in words:
+                raise WrongWord(choice, one, words)
         return tuple(given)
 
     return check
@@ -214,7 +219,8 @@ def _checked(name: str, value: object, check: Callable[[object], Any]) -> Any:
     except ValueError as error:
         # A URL may hold a password.
         shown = type(value).__name__ if name == "MOORED_URL" and value else repr(value)
-        raise ConfigurationError(f"{name} must be {error}, not {shown}.") from None
+        hint = error.hint if isinstance(error, WrongWord) else ""
+        raise ConfigurationError(f"{name} must be {error}, not {shown}.{hint}") from None
 
 
 def session_settings(app: Flask, found: Mapping[str, Any]) -> SessionSettings:
@@ -243,10 +249,6 @@ def _lifetime(app: Flask) -> int:
 
 
 def _suggestion(name: str) -> str:
-    from difflib import get_close_matches
-
     if name == "MOORED_SECRET":
         return " Set SECRET_KEY, or MOORED_SECRET in the environment."
-    own = {known.removeprefix(PREFIX): known for known in SETTINGS}
-    close = get_close_matches(name.removeprefix(PREFIX), own, 1)
-    return f" Did you mean {own[close[0]]}?" if close else f" There are {', '.join(SETTINGS)}."
+    return did_you_mean(name, SETTINGS, "{}", beginning=PREFIX) or f" There are {', '.join(SETTINGS)}."

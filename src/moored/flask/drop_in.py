@@ -10,6 +10,7 @@ from moored.adopt.session_redis import lent_redis
 from moored.errors import ConfigurationError
 from moored.flask.config import read
 from moored.flask.extension import Moored
+from moored.spelling import did_you_mean
 from moored.state import State
 from moored.url import parse
 
@@ -59,11 +60,9 @@ def _nowhere(kind: str) -> ConfigurationError:
         return ConfigurationError(
             f"with SESSION_TYPE = {kind!r}, Moored must be told where to keep sessions. Use {INSTEAD[kind]}."
         )
-    from difflib import get_close_matches
-
-    close = get_close_matches(kind, [*ADOPTED, *INSTEAD], 1)
-    hint = f"Did you mean {close[0]!r}?" if close else "Leave it out for a SQLite file, or set MOORED_URL."
-    return ConfigurationError(f"there is no SESSION_TYPE = {kind!r}. {hint}")
+    hint = did_you_mean(kind, (*ADOPTED, *INSTEAD))
+    hint = hint or " Leave it out for a SQLite file, or set MOORED_URL."
+    return ConfigurationError(f"there is no SESSION_TYPE = {kind!r}.{hint}")
 
 
 def _check_pickles(app: Flask, found: dict[str, Any]) -> None:

@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from moored.errors import ConfigurationError
 from moored.kinds.sessions.record import Credential, from_cookie
 from moored.seal import KeyRing
+from moored.spelling import did_you_mean
 
 MOST = 20  # different cookies of our name that are looked at
 MOST_GENUINE = 4  # of them that the engine is asked about
@@ -34,7 +35,8 @@ def check_attributes(
             " has no semicolon or space."
         )
     if samesite is not None and str(samesite).lower() not in ("strict", "lax", "none"):
-        raise ConfigurationError(f"a cookie's SameSite is Strict, Lax or None, not {samesite!r}.")
+        hint = did_you_mean(str(samesite), ("Strict", "Lax", "None"))
+        raise ConfigurationError(f"a cookie's SameSite is Strict, Lax or None, not {samesite!r}.{hint}")
     if samesite is not None and samesite.lower() == "none" and not secure:
         raise ConfigurationError(
             "browsers reject a cookie with SameSite=None that is not Secure: set Secure."
