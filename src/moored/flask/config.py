@@ -112,7 +112,7 @@ def some(*words: str) -> Callable[[object], tuple[str, ...]]:
         given = (value,) if isinstance(value, str) else value
         choice = f"a list of {' and '.join(map(repr, words))}"
         if not isinstance(given, (list, tuple)):
-            raise ValueError(choice)
+            raise ValueError(choice)  # noqa: TRY004 - like every check
         for one in given:
             if one not in words:
                 raise WrongWord(choice, one, words)
