@@ -22,7 +22,6 @@ from moored.errors import ConfigurationError, MisuseError
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-SHORTEST_STRONG: Final = 16  # bytes of a secret
 SHORTEST_CHECK: Final = 4  # bytes; at least 32 bits (NIST SP 800-107 rev. 1, 5.3.3)
 LONGEST_CHECK: Final = 32  # bytes: all of SHA-256
 
@@ -61,7 +60,7 @@ class KeyRing:
     shows no secret, and can be copied (a copy is itself) but not pickled.
     """
 
-    __slots__ = ("_checking", "_keys", "_sealing", "_weak")
+    __slots__ = ("_checking", "_keys", "_sealing")
 
     def __init__(self, secrets: Sequence[str | bytes]) -> None:
         if isinstance(secrets, (str, bytes)):
@@ -71,15 +70,9 @@ class KeyRing:
         known = [_secret_bytes(secret) for secret in secrets]
         if not known:
             raise ConfigurationError("There is no secret to make keys of: set one, `moored init` makes it")
-        self._weak = any(len(secret) < SHORTEST_STRONG for secret in known)
         self._keys = tuple(hkdf_extract(_SALT, secret) for secret in known)
         self._checking: dict[str, tuple[bytes, ...]] = {}
         self._sealing: dict[str, tuple[tuple[bytes, AESGCM], ...]] = {}
-
-    @property
-    def weak(self) -> bool:
-        """Whether a secret is shorter than 16 bytes and might be guessed; an old one counts too."""
-        return self._weak
 
     def check(self, purpose: str, data: bytes, size: int) -> bytes:
         """``size`` bytes, 4 to 32, of HMAC-SHA256 over ``data`` under the active key.

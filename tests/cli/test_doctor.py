@@ -15,10 +15,9 @@ from tests.cli.findings import Findings, judged
 from tests.cli.shop import SECRET, run, run_in, signed_in
 
 from moored.cli import checks
-from moored.cli.checks import TOPICS, secret
+from moored.cli.checks import TOPICS
 from moored.cli.checks import sqlite as checking
 from moored.flask.extension import mooring
-from moored.seal import SHORTEST_STRONG
 from moored.testing.servers import free_port
 from moored.url import sqlite_url as url_of_sqlite
 
@@ -196,10 +195,6 @@ def test_no_secret(shop_at: MakeShop, sqlite_url: str, redis_url: str, folder: P
     on_redis = Findings(run_in(shop_at(redis_url, SECRET_KEY=None), "doctor", "--json"))
     assert on_redis.severity("004") == "error"
     assert doctor(redis_url).severity("004") == "note"  # nobody knows of which app
-
-
-def test_published_secrets_are_long_enough_to_need_the_list() -> None:
-    assert all(len(known) >= SHORTEST_STRONG for known in secret.PUBLISHED)
 
 
 # --- A Flask application ------------------------------------------------------------------------

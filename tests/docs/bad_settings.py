@@ -78,6 +78,20 @@ for _id, _config in CONFIGS.items():
     row(_id)(_tried(_config))
 
 
+def _variable(name: str) -> Row:
+    def attempt(ground: Ground) -> str:
+        ground.closing(lambda: os.environ.pop(name))
+        os.environ[name] = "60"
+        Moored(_app({}))
+        return f"counts for nothing; log, when the app starts: {ground.logged()}"
+
+    return attempt
+
+
+row("variable-misspelt")(_variable("MOORED_ULR"))
+row("variable-is-setting")(_variable("MOORED_SESSION_IDLE"))
+
+
 @row("cookie-secure-prefix")
 def _(ground: Ground) -> str:
     site = Site(ground, SESSION_COOKIE_NAME="__Secure-id")
@@ -165,6 +179,17 @@ def _(ground: Ground) -> str:
     assert again.send(site.cookie).json == {"cart": ["book"]}
     assert (ground.folder / "shop.db-secret").stat().st_mode & 0o777 == 0o600
     return f"one is made, once, in the file `shop.db-secret` of mode 0600; log: {log}"
+
+
+@row("secret-weak")
+def _(ground: Ground) -> str:
+    site = Site(ground, SECRET_KEY="dev")
+    log = ground.logged()
+    assert site.client.get("/add").status_code == 200
+    assert ground.logged() == ""
+    Site(ground, SECRET_KEY="dev", TESTING=True)
+    assert ground.logged() == ""
+    return f"served; log, once, when the app starts: {log}"
 
 
 @row("secret-type")

@@ -15,7 +15,7 @@ from moored.cli.program import Program, load
 from moored.cli.target import TARGET_KEY, Secrets, Target
 from moored.flask.extension import mooring
 from moored.url import sqlite_url
-from moored.web.secret import from_variables, same
+from moored.web.secret import in_force
 
 # Commands that are not about an application that is there.
 WITHOUT_APP = ("init", "demo", "prove", "completion")
@@ -36,13 +36,10 @@ def of(app: Flask) -> Target:
 
 def _secrets(app: Flask) -> Secrets:
     earlier = app.config.get("SECRET_KEY_FALLBACKS") or ()
-    keys = from_variables(os.environ)
-    if given := tuple([secret for secret in (app.config["SECRET_KEY"], *earlier) if secret]):
-        named = keys.ring[1:] if keys is not None and same(given[0], keys.active) else ()
-        return Secrets((*given, *named), "SECRET_KEY of the app")
-    if keys is not None:
-        return Secrets(keys.ring, "MOORED_SECRET in the environment")
-    return Secrets((), "")
+    own = (app.config["SECRET_KEY"], *earlier)
+    found = in_force(own)
+    where = "SECRET_KEY of the app" if any(own) else "MOORED_SECRET in the environment"
+    return Secrets(found, where if found else "")
 
 
 def bound(command: click.Command) -> click.Command:

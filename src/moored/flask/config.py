@@ -15,8 +15,8 @@ from moored.kinds.sessions.settings import DAY, FRESH_ON_LOGIN, IDENTITY, Sessio
 from moored.merge import Rules
 from moored.spelling import WrongWord, did_you_mean
 from moored.url import one_of
+from moored.web.environment import PREFIX
 
-PREFIX = "MOORED_"
 HOUR = 3_600_000  # milliseconds
 
 

@@ -8,22 +8,22 @@ from pathlib import Path
 from typing import Any
 from weakref import ref
 
-from flask import Config, Flask, current_app
+from flask import Flask, current_app
 from flask.wrappers import Response
 
 from moored.errors import ConfigurationError, MisuseError
-from moored.flask.config import read, session_settings
+from moored.flask.config import SETTINGS, read, session_settings
 from moored.flask.interface import MooredSessionInterface, error_response
 from moored.flask.login import RememberingInterface
+from moored.flask.ring import Ring
 from moored.kinds.sessions import SessionSettings
-from moored.operation import Binding, Blocking
-from moored.seal import KeyRing
 from moored.state import State
 from moored.url import sqlite_url
 from moored.web.client_side import ClientSide
+from moored.web.environment import without_effect
 from moored.web.host import SessionHost, log
 from moored.web.problem import TRANSLATED
-from moored.web.secret import key_ring
+from moored.web.secret import ACTIVE
 from moored.web.store import ServerSide, SessionStore
 
 
@@ -62,8 +62,9 @@ class Moored:
                 f"the app {app.name!r} has Moored already: call Moored(app) or init_app(app) once."
             )
         log.info("The state of %s is kept at %s", app.name, state.url)
+        _warn_of_variables(app)
         config, settings = app.config, session_settings(app, found)
-        ring = _Ring(config, state.binding)
+        ring = Ring(config, state.binding)
         store = _store(found["MOORED_SESSION_STORE"], settings, ring, revocable=chosen)
         if found["MOORED_ADOPT"]:
             from moored.flask.adoption import adopting
@@ -94,6 +95,15 @@ class Moored:
     def state(self) -> State:
         """The state of the current app: ``moored.state.counter("visits").add()``."""
         return mooring(current_app._get_current_object()).state  # type: ignore[attr-defined]
+
+
+def _warn_of_variables(app: Flask) -> None:
+    """Variables named MOORED_… that set nothing: somebody believes that they do."""
+    made = {name for name, value in app.config.items() if value is not None}
+    settings = SETTINGS.keys() - {"MOORED_URL"}
+    active = bool(os.environ.get(ACTIVE))
+    for found in without_effect(os.environ, "the environment", settings, made, active=active):
+        log.warning("%s %s", *found)
 
 
 def _answer_also_after_requests(app: Flask) -> None:
@@ -134,7 +144,7 @@ def mooring(app: Flask) -> Mooring:
     return found
 
 
-def _store(where: str, settings: SessionSettings, ring: _Ring, *, revocable: bool) -> SessionStore:
+def _store(where: str, settings: SessionSettings, ring: Ring, *, revocable: bool) -> SessionStore:
     """Where the sessions are to be; in cookies they can be revoked if somebody chose an engine."""
     if where == "engine":
         return ServerSide(settings, ring)
@@ -145,25 +155,3 @@ def _store(where: str, settings: SessionSettings, ring: _Ring, *, revocable: boo
             " 'moored[crypto]'."
         )
     return ClientSide(settings, ring, sealed=sealed, revocable=revocable)
-
-
-class _Ring:
-    """The app's key ring; made anew when its keys change, because they may be set after Moored(app)."""
-
-    def __init__(self, config: Config, binding: Binding[Blocking]) -> None:
-        self._config, self.binding = config, binding
-        self._keys: tuple[Any, ...] | None = None
-        self._ring: KeyRing | None = None
-
-    def __call__(self) -> KeyRing:
-        config = self._config
-        earlier = config.get("SECRET_KEY_FALLBACKS") or ()
-        if isinstance(earlier, (str, bytes)):
-            raise ConfigurationError(
-                "SECRET_KEY_FALLBACKS must be a list of keys: of a single text, every letter would be a key."
-            )
-        keys = (config["SECRET_KEY"], *earlier)
-        if self._ring is None or keys != self._keys:
-            ring = key_ring(keys, self.binding.engine, "SECRET_KEY of the Flask app")
-            self._keys, self._ring = keys, ring
-        return self._ring

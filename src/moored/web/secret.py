@@ -45,20 +45,27 @@ class Keys(Struct, frozen=True):
         return f"<Keys: {len(self.ring)}>"
 
 
-def key_ring(secrets: Sequence[str | bytes], engine: Engine, how: str) -> KeyRing:
-    """The ring of the host's secrets (the active one first), or of what stands in for them.
+def in_force(secrets: Sequence[str | bytes]) -> tuple[str | bytes, ...]:
+    """The secrets that are set, the active one first: the host's own, or those in the environment.
 
     Where the host's active secret is the one in ``MOORED_SECRET``, those that are staged and
-    accepted beside it count too.  ``how`` tells how the host's own key is set.  Raises
-    ConfigurationError where several hosts may share the engine, because each would make keys
-    of its own.
+    accepted beside it count too.
     """
     given = [secret for secret in secrets if secret]
     named = from_variables(os.environ)
     if named is not None and (not given or same(given[0], named.active)):
-        return KeyRing([*dict.fromkeys((*(given or [named.active]), *named.ring[1:]))])
-    if given:
-        return KeyRing(given)
+        return tuple(dict.fromkeys((*(given or [named.active]), *named.ring[1:])))
+    return tuple(given)
+
+
+def key_ring(secrets: Sequence[str | bytes], engine: Engine, how: str) -> KeyRing:
+    """The ring of the host's secrets (the active one first), or of what stands in for them.
+
+    ``how`` tells how the host's own key is set.  Raises ConfigurationError where several hosts may
+    share the engine, because each would make keys of its own.
+    """
+    if found := in_force(secrets):
+        return KeyRing(found)
     path: Path | None = getattr(engine, "path", None)
     if path is None and engine.name != "memory":
         raise ConfigurationError(

@@ -7,23 +7,7 @@ from pathlib import Path
 
 from moored.cli.checks import Finding, error, note, ok, warning
 from moored.cli.target import Secrets
-from moored.seal import SHORTEST_STRONG
-
-# From tutorials and documentation: everybody has them.
-PUBLISHED = frozenset(
-    {
-        "192b9bdd22ab9ed4d12e236c78afcb9a393ec15f71bbf5dc987d54727823bcbf",
-        '_5#y2L"F4Q8z\n\xec]/',
-        "A0Zr98j/3yX R~XHH!jmN]LWX/,?RT",
-        "this-is-a-secret-key",
-        "you-will-never-guess",
-        "your-secret-key-here",
-        "replace-me-with-something-random",
-        "change-this-in-production",
-        "super-secret-key-change-me",
-    }
-)
-MAKE = "`python -c 'import secrets; print(secrets.token_hex(32))'` prints a good one"
+from moored.web.weak_secret import MAKE, weakness
 
 
 def check(
@@ -38,15 +22,8 @@ def check(
 
 def _given(secrets: Secrets, kept: Path | None, *, flask: bool, debug: bool, made_up: bool) -> Finding:
     id = "MRD-D004"
-    if any(map(weak, secrets.values)):
-        which = "The secret" if weak(secrets.values[0]) else "An earlier secret that is still honoured"
-        tell = warning if debug else error
-        return tell(
-            id,
-            f"{which} ({secrets.source}) can be guessed: it is short, or stands in a tutorial. Whoever knows"
-            " it can make what the application signs.",
-            f"Set another of at least {SHORTEST_STRONG} random bytes; {MAKE}.",
-        )
+    if found := weakness(secrets.values, secrets.source):
+        return (warning if debug else error)(id, *found)
     if secrets.values:
         return ok(id, f"The secret is set ({secrets.source}) and long enough.")
     if not flask:
@@ -67,12 +44,6 @@ def _given(secrets: Secrets, kept: Path | None, *, flask: bool, debug: bool, mad
         "No secret is set, and hosts that share this engine cannot each make one up.",
         f"Set SECRET_KEY of the app, or MOORED_SECRET; {MAKE}.",
     )
-
-
-def weak(secret: str | bytes) -> bool:
-    """Is it short, or known to everybody?"""
-    raw = secret.encode(errors="replace") if isinstance(secret, str) else secret
-    return len(raw) < SHORTEST_STRONG or len(set(raw)) < 6 or raw in {known.encode() for known in PUBLISHED}
 
 
 def readers(path: Path) -> Finding:

@@ -1,0 +1,159 @@
+"""What is said when an application starts: of secrets that can be guessed, and of names that set nothing."""
+
+from __future__ import annotations
+
+import logging
+import os
+from typing import Any
+
+import pytest
+from flask import Flask, session
+
+from moored.flask import Moored
+from moored.flask.extension import mooring
+from moored.web.weak_secret import PUBLISHED, SHORTEST_STRONG, is_weak
+
+GOOD = "a secret of these tests"
+WEAK = "can be guessed: it is short, or stands in a tutorial."
+
+
+@pytest.fixture(autouse=True)
+def nothing_said(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
+    """An environment that says nothing about Moored, and a log that is looked at."""
+    for name in [name for name in os.environ if name.startswith(("MOORED_", "FLASK_"))]:
+        monkeypatch.delenv(name)
+    caplog.set_level(logging.WARNING, "moored")
+
+
+def shop(**config: Any) -> Flask:
+    app = Flask("shop")
+    app.config.update({"SECRET_KEY": GOOD, "MOORED_URL": "memory:"} | config)
+    Moored(app)
+
+    @app.get("/")
+    def visit() -> str:
+        session["n"] = 1
+        return ""
+
+    return app
+
+
+def served(app: Flask) -> None:
+    """Two requests that touch the session."""
+    for _ in range(2):
+        assert app.test_client().get("/").status_code == 200
+    mooring(app).state.close()
+
+
+# --- Secrets -------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("secret", "weak"),
+    [
+        ("dev", True),
+        (b"123456789abcdef", True),
+        ("01" * 20, True),
+        ("0123456789abcdef", False),
+        (b"fedcba9876543210", False),
+        ("üüüüääöö", True),  # 16 bytes, and too few different ones
+        (GOOD, False),
+        ("you-will-never-guess", True),
+    ],
+)
+def test_which_secrets_are_weak(secret: str | bytes, weak: bool) -> None:
+    assert is_weak(secret) is weak
+
+
+def test_published_secrets_are_long_enough_to_need_the_list() -> None:
+    assert all(len(known) >= SHORTEST_STRONG and is_weak(known) for known in PUBLISHED)
+
+
+def test_a_weak_secret_is_told_once_when_the_app_starts(caplog: pytest.LogCaptureFixture) -> None:
+    app = shop(SECRET_KEY="my-weak-key")
+    (said,) = caplog.messages
+    assert said.startswith(f"The secret (SECRET_KEY of the app) {WEAK}")
+    assert "Set another of at least 16 random bytes" in said
+    assert "my-weak-key" not in caplog.text
+    served(app)
+    assert len(caplog.messages) == 1
+
+
+def test_one_in_the_environment_is_told(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MOORED_SECRET", "my-weak-key")
+    shop()
+    assert caplog.messages == []  # SECRET_KEY goes before it
+    shop(SECRET_KEY=None)
+    (said,) = caplog.messages
+    assert said.startswith(f"The secret (MOORED_SECRET in the environment) {WEAK}")
+    assert "my-weak-key" not in caplog.text
+
+
+def test_an_earlier_one_counts_too(caplog: pytest.LogCaptureFixture) -> None:
+    shop(SECRET_KEY_FALLBACKS=["dev"])
+    assert caplog.messages[0].startswith(
+        f"An earlier secret that is still honoured (SECRET_KEY of the app) {WEAK}"
+    )
+
+
+def test_one_that_is_set_after_the_start_is_told_when_it_is_used(caplog: pytest.LogCaptureFixture) -> None:
+    app = shop(SECRET_KEY=None)
+    app.secret_key = "dev"
+    assert caplog.messages == []
+    served(app)
+    (said,) = caplog.messages
+    assert WEAK in said
+
+
+@pytest.mark.parametrize("mode", ["TESTING", "DEBUG"])
+def test_nothing_is_said_in_debug_mode_and_in_tests(caplog: pytest.LogCaptureFixture, mode: str) -> None:
+    served(shop(SECRET_KEY="dev", **{mode: True}))
+    assert caplog.messages == []
+
+
+def test_good_secrets_are_not_spoken_of(caplog: pytest.LogCaptureFixture) -> None:
+    served(shop(SECRET_KEY_FALLBACKS=["another secret of these tests"]))
+    assert caplog.messages == []
+
+
+# --- Variables -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("name", "what", "cure"),
+    [
+        ("MOORED_ULR", "is unknown, and sets nothing.", "Did you mean MOORED_URL?"),
+        ("MOORED_COLOUR", "is unknown, and sets nothing.", "Take MOORED_COLOUR out."),
+        (
+            "MOORED_SESSION_IDLE",
+            "is a setting of Flask applications, and not read from there.",
+            "Set MOORED_SESSION_IDLE in app.config.",
+        ),
+        (
+            "MOORED_SECRET_NEXT",
+            "is set, and MOORED_SECRET is not: it counts for nothing.",
+            "Set MOORED_SECRET.",
+        ),
+    ],
+)
+def test_a_variable_that_sets_nothing_is_told_when_the_app_starts(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch, name: str, what: str, cure: str
+) -> None:
+    monkeypatch.setenv(name, "hunter2")
+    served(shop())
+    assert caplog.messages == [f"{name} in the environment {what} {cure}"]
+    assert "hunter2" not in caplog.text
+
+
+def test_variables_that_are_read_are_not_spoken_of(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("MOORED_SECRET", "MOORED_SECRET_NEXT", "MOORED_SECRET_FALLBACKS"):
+        monkeypatch.setenv(name, f"{GOOD} {name}")
+    monkeypatch.setenv("MOORED_URL", "memory:")
+    monkeypatch.setenv("MOORED_PROVE_REDIS", "redis://localhost")
+    monkeypatch.setenv("MOORED_SESSION_IDLE", "60")
+    served(shop(MOORED_SESSION_IDLE=int(os.environ["MOORED_SESSION_IDLE"])))
+    assert caplog.messages == []
