@@ -13,7 +13,8 @@ from tests.cli.conftest import MakeShop
 from tests.cli.shop import members, run, run_in, signed_in
 
 from moored.engines.memory import MemoryEngine, wall_clock
-from moored.engines.sqlite import SWEPT_AT_ONCE, SqliteEngine
+from moored.engines.sqlite import SqliteEngine
+from moored.engines.sqlite_tables import SWEPT_AT_ONCE
 from moored.flask.extension import mooring
 from moored.kinds.sessions.saving import create
 from moored.kinds.sessions.settings import SessionSettings

@@ -43,7 +43,8 @@ from moored.engines.packing import unpack
 from moored.engines.redis import RedisEngine
 from moored.engines.redis_replies import record as redis_record
 from moored.engines.redis_replies import remembered
-from moored.engines.sqlite import LOAD, SqliteEngine
+from moored.engines.sqlite import SqliteEngine
+from moored.engines.sqlite_tables import LOAD
 from moored.errors import CorruptRecord
 from moored.model import HORIZON, KEPT, LIMIT, REMEMBERED, REPEATS, apply
 from moored.testing.servers import RedisServer

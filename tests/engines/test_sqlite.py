@@ -18,8 +18,9 @@ import pytest
 
 from moored import AsyncState, ConfigurationError, CorruptRecord, State, Unavailable
 from moored.commands import Bury, Op, Put, Read, Scan
-from moored.engines import sqlite as module
+from moored.engines import sqlite_writer
 from moored.engines.sqlite import SqliteEngine
+from moored.engines.sqlite_tables import HOUR
 from moored.url import sqlite_url as url_of
 
 FAR = 2**60
@@ -61,7 +62,8 @@ def test_the_file_is_for_its_owner_only(path: Path) -> None:
 def test_the_log_is_written_ahead_and_flushed(path: Path) -> None:
     with State(url_of(path)) as state:
         state.counter("n").add()
-        (db,) = state.binding.engine._readers or [state.binding.engine._writer]  # type: ignore[attr-defined]
+        connections = state.binding.engine._connections  # type: ignore[attr-defined]
+        (db,) = connections._readers or [connections.writer]
         assert db.execute("PRAGMA journal_mode").fetchone() == ("wal",)
         assert db.execute("PRAGMA synchronous").fetchone() == (2,)
 
@@ -69,7 +71,8 @@ def test_the_log_is_written_ahead_and_flushed(path: Path) -> None:
 def test_synchronous_by_choice(path: Path) -> None:
     with State(url_of(path) + "?synchronous=normal") as state:
         state.counter("n").add()
-        assert state.binding.engine._writer.execute("PRAGMA synchronous").fetchone() == (1,)  # type: ignore[attr-defined]
+        db = state.binding.engine._connections.writer  # type: ignore[attr-defined]
+        assert db.execute("PRAGMA synchronous").fetchone() == (1,)
 
 
 def test_folders_are_made(tmp_path: Path) -> None:
@@ -263,8 +266,8 @@ class HeldUp:
     def __init__(self, engine: Any, monkeypatch: pytest.MonkeyPatch) -> None:
         self.begun, self.go = threading.Event(), threading.Event()
         self.sizes: list[int] = []
-        self._transaction = engine._transaction
-        monkeypatch.setattr(engine, "_transaction", self)
+        self._transaction = engine._writer._transaction
+        monkeypatch.setattr(engine._writer, "_transaction", self)
 
     def __call__(self, batch: Any) -> None:
         self.sizes.append(len(batch))
@@ -358,12 +361,12 @@ def test_blocking_callers_and_loops_lead_in_turn(path: Path) -> None:
 def test_expired_records_are_swept_in_small_batches(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     now = [1_700_000_000_000_000]
     engine = SqliteEngine(path, clock=lambda: now[0])
-    monkeypatch.setattr(module, "SWEEP_EVERY", (0.0, 0.0))
+    monkeypatch.setattr(sqlite_writer, "SWEEP_EVERY", (0.0, 0.0))
     for n in range(250):
         put(engine, f"short{n}", f"s{n}", ttl=1_000)
     put(engine, "long", "l", ttl=10_000_000)
     put(engine, "ever", "e")
-    now[0] += 2 * module.HOUR * 1000
+    now[0] += 2 * HOUR * 1000
     put(engine, "one", "1")
     left = [len(rows(path))]
     put(engine, "two", "2")

@@ -45,7 +45,7 @@ def test_a_step_that_cannot_be_stored_fails_alone(tmp_path: Path, wrong: Command
     engine = SqliteEngine(tmp_path / "shop.db")
     steps: list[Command[Any]] = [Put("one", {"a": b"1"}), wrong, Put("two", {"a": b"2"})]
     batch = [Ticket((command,), (new_op(),), 5.0) for command in steps]
-    engine._carry_out(batch)
+    engine._writer.carry_out(batch)
     with pytest.raises((EncodingError, TypeError)):
         batch[1].result()
     for ticket in (batch[0], batch[2]):
@@ -88,17 +88,17 @@ def test_closed_again_and_again_while_threads_work(tmp_path: Path) -> None:
 def test_what_is_in_use_is_closed_when_it_comes_back(tmp_path: Path) -> None:
     engine = SqliteEngine(tmp_path / "shop.db")
     batch = [Ticket((Put("k", {"a": b"1"}),), (new_op(),), 5.0)]
-    transaction = engine._transaction
+    transaction = engine._writer._transaction
 
     def closed_meanwhile(batch: list[Ticket]) -> None:
         transaction(batch)
         engine.close()
-        assert engine._writer is not None
+        assert engine._connections.writer is not None
 
-    engine._transaction = closed_meanwhile  # type: ignore[method-assign]
-    engine._carry_out(batch)
-    assert engine._writer is None
-    assert not engine._under_way
+    engine._writer._transaction = closed_meanwhile  # type: ignore[method-assign]
+    engine._writer.carry_out(batch)
+    assert engine._connections.writer is None
+    assert not engine._connections._under_way
 
 
 INTERRUPTED = """

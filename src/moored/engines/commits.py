@@ -8,12 +8,14 @@ SIGMOD 1984, section "group commit".)
 
 from __future__ import annotations
 
+import os
 import threading
 import time
+import weakref
 from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from moored.commands import Op, Step
 from moored.errors import OutcomeUnknown, Unavailable
@@ -70,17 +72,25 @@ class Commits:
     knows that the lead was dropped, and takes it.
     """
 
+    _all: ClassVar[weakref.WeakSet[Commits]] = weakref.WeakSet()
+
     def __init__(self, carry_out: Callable[[list[Ticket]], None]) -> None:
         self._carry_out = carry_out
-        self.start_again()
+        self._start_again()
+        self._all.add(self)
 
-    def start_again(self) -> None:
-        """Forget everything, as a child process must after a fork."""
+    def _start_again(self) -> None:
         self._lock = threading.Lock()  # over the three below
         self._waiting: deque[Ticket] = deque()
         self._leader: Ticket | None = None
         self._number = 1  # of the transaction under way, or of the next one
         self._executor: ThreadPoolExecutor | None = None
+
+    @classmethod
+    def after_fork(cls) -> None:
+        """In the child: forget who waited and led, who were threads of the parent."""
+        for commits in cls._all:
+            commits._start_again()
 
     def close(self) -> None:
         """Let the thread that leads for event loops end."""
@@ -225,6 +235,9 @@ class Commits:
         finally:
             if leader.taken:
                 self._hand_on(leader)
+
+
+os.register_at_fork(after_in_child=Commits.after_fork)
 
 
 def too_busy() -> Unavailable:
