@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 from collections.abc import Generator
 from typing import TypeVar
 
@@ -16,6 +17,10 @@ CI = os.environ.get("CI") == "true"
 
 # A shell's background job ignores SIGINT, and so would every program that the tests start and interrupt.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+
+# Installed for programs that `tests/races` start.  In this process Flask-SocketIO would prefer it to threads,
+# and once loaded it warns of every fork.
+sys.modules["gevent"] = None  # type: ignore[assignment]
 
 settings.register_profile("moored", deadline=None)
 settings.register_profile("moored-ci", deadline=None, derandomize=True, print_blob=True)
