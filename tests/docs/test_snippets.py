@@ -16,18 +16,16 @@ import inspect
 import json
 import re
 import tomllib
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
-from flask import Flask
 from tests.docs import shell
 from tests.docs.pages import ROOT, Snippet, name_of, pages, snippets
 
 from moored import State
-from moored.flask.extension import mooring
 from moored.testing.servers import RedisServer
 
 # Pages whose Python is not run, and why; it is parsed.
@@ -105,17 +103,11 @@ class _Page:
         self._namespace: dict[str, Any] = {"__name__": "shop", "_is": _is, "_raises": _raises}
         self._port = ""
         self._loop = stack.enter_context(asyncio.Runner())
-        self._used: dict[int, Any] = {}
-        stack.callback(self._close)
+        stack.enter_context(_closing())
 
     def run(self) -> None:
         for snippet in snippets(self._page):
             self.snippet(snippet)
-            self._used |= {id(one): one for one in _to_close(self._namespace)}
-
-    def _close(self) -> None:
-        for one in self._used.values():
-            one.close()
 
     def snippet(self, snippet: Snippet) -> None:
         where = f"{self._page.name}, line {snippet.line}"
@@ -162,13 +154,23 @@ class _Page:
                 self._loop.run(result)
 
 
-def _to_close(namespace: dict[str, Any]) -> Iterator[Any]:
-    """States, those of applications, and the connections by which they look for older sessions."""
-    for value in namespace.values():
-        if isinstance(value, State):
-            yield value
-        elif isinstance(value, Flask) and "moored" in value.extensions:
-            yield mooring(value).state
+@contextmanager
+def _closing() -> Generator[None]:
+    """Close every state that is made meanwhile, also one whose application was replaced by another."""
+    made: list[State] = []
+    make = State.__init__
+
+    def make_and_note(state: State, *args: Any, **kwargs: Any) -> None:
+        make(state, *args, **kwargs)
+        made.append(state)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(State, "__init__", make_and_note)
+        try:
+            yield
+        finally:
+            for state in made:
+                state.close()
 
 
 class _Checked(ast.NodeTransformer):
