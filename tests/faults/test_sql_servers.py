@@ -1,0 +1,92 @@
+"""The databases that tests start: quick, out of reach for others, and gone with who started them."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from tests.faults.test_servers import lives, until
+
+from moored.testing.mariadb_server import MariaDBServer
+from moored.testing.postgres_server import PostgresServer
+
+Server = type[PostgresServer | MariaDBServer]
+SERVERS = [PostgresServer, MariaDBServer]
+
+
+@pytest.mark.parametrize("kind", SERVERS)
+def test_data_survives_a_crash_and_goes_with_clear(kind: Server) -> None:
+    with kind() as server:
+        server.sql("CREATE TABLE t (n integer)")
+        server.sql("INSERT INTO t VALUES (1)")
+        server.kill()
+        server.start()
+        assert server.sql("SELECT n FROM t") == [(1,)]
+        server.stop()
+        server.start()
+        assert server.sql("SELECT n FROM t") == [(1,)]
+        server.clear()
+        with pytest.raises(RuntimeError, match="t"):
+            server.sql("SELECT n FROM t")
+        server.sql("CREATE TABLE t (n integer)")
+        folder = server.folder
+    assert not folder.exists()
+
+
+@pytest.mark.parametrize("kind", SERVERS)
+def test_who_does_not_know_the_password_is_refused(kind: Server) -> None:
+    with kind() as server:
+        assert server.sql("SELECT 1") == [(1,)]
+        assert (server.folder.stat().st_mode & 0o777) == 0o700
+        if os.geteuid() == 0:
+            assert server.folder.stat().st_uid != 0
+        password, server._password = server._password, "another"
+        with pytest.raises(RuntimeError, match=r"(?i)password"):
+            server.sql("SELECT 1")
+        server._password = password
+
+
+@pytest.mark.parametrize("kind", SERVERS)
+def test_a_port_that_was_taken_meanwhile_is_replaced(kind: Server) -> None:
+    server = kind()
+    with socket.create_server(("127.0.0.1", server.port)) as other, server:
+        assert server.port != other.getsockname()[1]
+
+
+@pytest.mark.parametrize("kind", SERVERS)
+def test_a_failed_start_tells_why(kind: Server) -> None:
+    with pytest.raises(RuntimeError, match=r"(?s)ended with code.*nonsense"), kind("--nonsense=1"):
+        pass
+
+
+PARENT = """
+import sys
+from moored.testing.mariadb_server import MariaDBServer
+from moored.testing.postgres_server import PostgresServer
+server = {kind}()
+server.start()
+print(server.pid, server.folder, flush=True)
+sys.stdin.read()
+"""
+
+
+@pytest.mark.parametrize("kind", SERVERS)
+def test_a_server_ends_with_the_process_that_started_it(kind: Server) -> None:
+    code = PARENT.format(kind=kind.__name__)
+    parent = subprocess.Popen(
+        [sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    assert parent.stdin is not None
+    assert parent.stdout is not None
+    with parent:
+        pid, folder = parent.stdout.readline().split()
+        assert lives(int(pid))
+        parent.send_signal(signal.SIGKILL)
+        parent.stdin.close()
+        parent.wait(5)
+        until(lambda: not lives(int(pid)) and not Path(folder).exists())
