@@ -10,7 +10,7 @@ from flask import Flask, Response, request, session
 
 from moored.prove.sides import Place, Side, flask_cookie, flask_session_in_files, moored_on_sqlite
 
-LOG = "PROVE_TESTS_LOG"
+LOG, HOLD = "PROVE_TESTS_LOG", "PROVE_TESTS_HOLD"  # in the environment: names of files
 
 
 def replacing(app: Flask, place: Place) -> None:
@@ -104,6 +104,18 @@ def logged(app: Flask, place: Place) -> None:
     def write() -> None:
         with Path(os.environ[LOG]).open("a") as log:  # one small write is not torn
             log.write(f"{os.getpid()} {request.path}\n")
+
+
+def held(app: Flask, place: Place) -> None:
+    """Answers nothing while the file is there, and says beside it that somebody asked."""
+    flask_cookie(app, place)
+    hold = Path(os.environ[HOLD])
+
+    @app.before_request
+    def wait() -> None:
+        hold.with_suffix(".asked").touch()
+        while hold.exists():
+            time.sleep(0.005)
 
 
 def ours(install: object, name: str = "broken") -> Side:

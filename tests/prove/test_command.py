@@ -18,7 +18,7 @@ from xml.etree import ElementTree
 import pytest
 from click.testing import CliRunner, Result
 from tests.prove import broken
-from tests.prove.broken import LOG, ours
+from tests.prove.broken import HOLD, LOG, ours
 from tests.prove.conftest import ROOT
 
 from moored.cli.program import program
@@ -253,21 +253,41 @@ def test_a_seed_makes_the_same_choices_and_no_process_is_left(
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT])
 def test_no_process_or_file_is_left_when_it_is_stopped(tmp_path: Path, number: signal.Signals) -> None:
-    temporary = tmp_path / "temporary"
+    """Stopped while its first request is held up, when everything runs that it starts."""
+    temporary, hold = tmp_path / "temporary", tmp_path / "hold"
     temporary.mkdir()
+    hold.touch()
     child = subprocess.Popen(
-        [sys.executable, "-m", "moored", "prove", "--scene", "cart"],
+        [sys.executable, "-c", HELD_UP, "prove", "--scene", "cart"],
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
-        env={**os.environ, "TMPDIR": str(temporary)},
+        env={**os.environ, "TMPDIR": str(temporary), HOLD: str(hold)},
         start_new_session=True,
     )
     try:
-        _until(lambda: len(_in(temporary)) == 6)  # redis-server, gunicorn and its four
+        _until(lambda: hold.with_suffix(".asked").exists() or child.poll() is not None)
+        running = _in(temporary)
     finally:
         os.killpg(child.pid, number)
-        child.wait(20)
-    _until(lambda: not _in(temporary) and not list(temporary.iterdir()))
+        hold.unlink()
+        status = child.wait(20)
+    assert len(running) >= 6  # redis-server, gunicorn and its four
+    assert status == {signal.SIGKILL: -signal.SIGKILL, signal.SIGINT: 1}[number]  # and not by itself
+    try:
+        _until(lambda: not _in(temporary) and not list(temporary.iterdir()))
+    finally:
+        for pid in _in(temporary):
+            os.kill(int(pid), signal.SIGKILL)
+
+
+HELD_UP = """
+from moored.cli import main
+from moored.prove import sides
+from tests.prove.broken import held, ours
+
+sides.sides = lambda *, redis: (ours(held),)
+raise SystemExit(main())
+"""
 
 
 def _in(folder: Path) -> list[str]:
