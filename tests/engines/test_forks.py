@@ -47,7 +47,7 @@ def test_a_lock_that_was_held_is_free_in_the_child(make: Callable[[], tuple[Any,
 
     thread = threading.Thread(target=hold)
     thread.start()
-    holds.wait(10)
+    assert holds.wait(10)
     child = os.fork()
     if child == 0:
         signal.signal(signal.SIGALRM, signal.SIG_DFL)

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -272,7 +273,7 @@ class HeldUp:
     def __call__(self, batch: Any) -> None:
         self.sizes.append(len(batch))
         self.begun.set()
-        self.go.wait(10)
+        assert self.go.wait(10)
         self._transaction(batch)
 
 
@@ -282,7 +283,7 @@ def test_threads_share_commits(path: Path, monkeypatch: pytest.MonkeyPatch) -> N
     held = HeldUp(engine, monkeypatch)
     threads = [threading.Thread(target=put, args=(engine, f"k{n}", str(n))) for n in range(20)]
     threads[0].start()
-    held.begun.wait(10)
+    assert held.begun.wait(10)
     for thread in threads[1:]:
         thread.start()
     ends = time.monotonic() + 10
@@ -301,7 +302,7 @@ def test_an_event_loop_is_not_held_up_by_a_commit(path: Path, monkeypatch: pytes
             await state.counter("n").add()
             held = HeldUp(state.binding.engine, monkeypatch)
             adding = [asyncio.create_task(state.counter("n").add()) for _ in range(10)]
-            await asyncio.to_thread(held.begun.wait, 10)
+            assert await asyncio.to_thread(held.begun.wait, 10)
             assert await state.counter("n").value() == 1, "the loop runs on"
             held.go.set()
             assert sorted(await asyncio.gather(*adding)) == list(range(2, 12))
@@ -309,18 +310,27 @@ def test_an_event_loop_is_not_held_up_by_a_commit(path: Path, monkeypatch: pytes
     asyncio.run(main())
 
 
+async def until(condition: Callable[[], bool]) -> None:
+    """Let the others on the loop run until then."""
+    ends = time.monotonic() + 10
+    while not condition():
+        assert time.monotonic() < ends
+        await asyncio.sleep(0)
+
+
 def test_a_cancelled_write_does_not_stop_the_others(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     async def main() -> None:
         async with AsyncState(url_of(path)) as state:
             await state.counter("n").add()
-            held = HeldUp(state.binding.engine, monkeypatch)
+            engine: Any = state.binding.engine
+            held = HeldUp(engine, monkeypatch)
             first = asyncio.create_task(state.counter("n").add())
-            await asyncio.to_thread(held.begun.wait, 10)
+            assert await asyncio.to_thread(held.begun.wait, 10)
             others = [asyncio.create_task(state.counter("n").add()) for _ in range(8)]
-            await asyncio.sleep(0)
+            await until(lambda: len(engine._commits._waiting) == 8)
             for task in others[::2]:
                 task.cancel()
-            await asyncio.sleep(0)
+            await until(lambda: all(task.done() for task in others[::2]))
             held.go.set()
             done = await asyncio.gather(first, *others, return_exceptions=True)
             assert [isinstance(total, int) for total in done] == [True, *[False, True] * 4]
