@@ -1,7 +1,7 @@
 """Flask-SocketIO: in every handler the session as it is now, and no socket that outlives its session.
 
 ``from moored.flask.socketio import SocketIO`` in place of Flask-SocketIO's.  Tested with its async
-mode ``threading``, by long polling and by WebSocket.
+modes ``threading`` and ``gevent``, by long polling and by WebSocket.
 """
 
 from __future__ import annotations

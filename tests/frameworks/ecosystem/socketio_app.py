@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from typing import Any, cast
 
@@ -29,12 +30,19 @@ class Quiet(Namespace):  # type: ignore[misc]
 class Chat:
     """The application, and what its handlers have seen."""
 
-    def __init__(self, gates: Gates | None = None, *, check_every: float = 60.0, **config: Any) -> None:
+    def __init__(
+        self,
+        gates: Gates | None = None,
+        *,
+        check_every: float = 60.0,
+        async_mode: str = "threading",
+        **config: Any,
+    ) -> None:
         self.app = app = Flask(__name__)
         app.config.update({"SECRET_KEY": "the secret of these tests", "TESTING": True, **config})
         # A ping lets a polling client go whose goodbye did not leave: by default after 25 seconds.
         self.socketio = socketio = SocketIO(
-            app, check_every=check_every, async_mode="threading", ping_interval=1
+            app, check_every=check_every, async_mode=async_mode, ping_interval=1
         )
         Moored(app)
         self.handled: list[str] = []
@@ -120,3 +128,8 @@ class Chat:
         def failed(error: Exception) -> str:
             self.errors.append(error)
             return type(error).__name__
+
+
+def with_greenlets() -> Flask:
+    """For gunicorn's gevent worker."""
+    return Chat(check_every=0.1, async_mode="gevent", MOORED_URL=os.environ["MOORED_URL"]).app
