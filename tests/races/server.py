@@ -56,7 +56,7 @@ class Gunicorn:
                     start_new_session=True,
                 )
         self._watcher = subprocess.Popen(
-            ["/bin/sh", "-c", 'read line || kill -KILL -- "-$1"', "sh", str(self._process.pid)],
+            ["/bin/sh", "-c", 'read line || kill -s KILL -- "-$1"', "sh", str(self._process.pid)],
             stdin=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
             start_new_session=True,

@@ -23,8 +23,9 @@ START = 30.0  # seconds for all processes to start
 STOP = 5.0  # seconds for them to end by themselves
 
 # Ends the server's process group ($1) and its folder ($2) when the prover is gone without a word.
-# `kill -s KILL --` is how POSIX writes it: of `kill -KILL -- -1` dash makes an error.
-_WATCHER = 'read line || { kill -s KILL -- "-$1"; rm -rf -- "$2"; }'
+# `kill -s KILL --` is how POSIX writes it: of `kill -KILL -- -1` dash makes an error.  Who is killed
+# may still end what it was doing, such as making a file in a folder that is being removed.
+_WATCHER = 'read line || { kill -s KILL -- "-$1"; rm -rf -- "$2" || { sleep 1; rm -rf -- "$2"; }; }'
 
 
 class Server:
