@@ -8,5 +8,5 @@ from tests.simulation.scene import SCENES
 
 __all__ = ["SCENES"]
 
-for part in ("counter", "commands", "saving", "changes", "signing", "ending", "adopting"):
+for part in ("counter", "commands", "saving", "changes", "signing", "ending", "remembering", "adopting"):
     import_module(f"tests.simulation.scenes_{part}")

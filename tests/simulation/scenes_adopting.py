@@ -15,9 +15,10 @@ from moored.adopt.session import OldProof, OldSession
 from moored.adopt.store import Adopting
 from moored.adopt.window import Window
 from moored.commands import Read
+from moored.kinds.sessions.ending import everywhere
 from moored.kinds.sessions.record import Session
 from moored.kinds.sessions.saving import Saved
-from moored.kinds.sessions.subjects import Origin, everywhere
+from moored.kinds.sessions.subjects import Origin
 from moored.seal import KeyRing
 from moored.testing.simulate import Story, World
 from moored.web.store import Moved, ServerSide

@@ -21,6 +21,7 @@ from tests.simulation.scene import scene
 from moored.commands import Sleep
 from moored.errors import GoneError, LoginRefused
 from moored.kinds.sessions import Sessions
+from moored.kinds.sessions.ending import end, end_any, everywhere
 from moored.kinds.sessions.record import Credential, session_key
 from moored.kinds.sessions.saving import Saved, create, load
 from moored.kinds.sessions.settings import DAY, SessionSettings
@@ -28,10 +29,7 @@ from moored.kinds.sessions.signing import login, logout
 from moored.kinds.sessions.subjects import (
     Gate,
     Origin,
-    end,
-    end_any,
     enlist,
-    everywhere,
     listed,
     signing_in,
     subject_key,

@@ -1,27 +1,33 @@
-"""Flask-Login: remember-me cookies that end when their user is signed out everywhere.
+"""Flask-Login: remember-me cookies that end with the session of their browser.
 
 Flask-Login's cookie says who somebody is and is good for ever.  A second cookie beside it, of the
-same attributes, says at which epoch of that user it was given: a keyed check over both.  It is
-read where Flask-Login reads its own, and only then, so a request with a living session costs
-nothing more.  Flask-Login's cookie itself stays as it is: workers without Moored go on reading it.
+same attributes, says for which browser and at which epoch of that user it was given: a keyed
+check.  It is read where Flask-Login reads its own, and only then, so a request with a living
+session costs nothing more.  It is sent when the session has been stored, which keeps the name of
+the browser.  Flask-Login's cookie itself stays as it is: workers without Moored go on reading it.
 """
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any, Final
 
-from flask import Flask, after_this_request, current_app, request
+from flask import Flask, current_app, request
+from flask.sessions import SessionMixin
 from flask.wrappers import Request, Response
+from msgspec import Struct
+from msgspec.structs import replace
 
 from moored.errors import ConfigurationError, MooredError, OutcomeUnknown, Unavailable
 from moored.flask.interface import FlaskSession, MooredSessionInterface
-from moored.kinds.sessions.record import Session
-from moored.kinds.sessions.subjects import Gate, subject_of
+from moored.kinds.sessions.browsers import remembers
+from moored.kinds.sessions.record import Session, new_selector
+from moored.kinds.sessions.subjects import Gate, by_cookie, subject_of
 from moored.seal import KeyRing
+from moored.web.finish import Arrival, Outcome
 from moored.web.host import SessionHost
-from moored.web.remember import accepts_plain, check_for, check_in, extend, proves
+from moored.web.remember import Shown, accepts_plain, extend, proven, shown_in, value_for
 
 if TYPE_CHECKING:
     from flask_login import LoginManager
@@ -35,8 +41,81 @@ USED = ("_load_user_from_remember_cookie", "_set_cookie", "_clear_cookie")  # of
 # --- The session and its interface --------------------------------------------------------------------
 
 
+class Wanted(Struct, frozen=True):
+    """Remember-me cookies that are to be sent when the session has been stored.
+
+    ``like`` has Flask-Login's, whose attributes ours has too; ``both`` are sent, or ours only.
+    ``value``: what is sent is what has come.
+    """
+
+    like: Response
+    gate: Gate
+    both: bool = True
+    value: str = ""
+
+
 class RememberedSession(FlaskSession):
     """A session that may have been begun by a remember-me cookie."""
+
+    def __init__(
+        self,
+        host: SessionHost,
+        cookies: Callable[[], Iterable[str]],
+        arrival: Callable[[], Arrival] = Arrival,
+    ) -> None:
+        super().__init__(host, cookies, lambda: replace(arrival(), through=self._through))
+        self.wanted: Wanted | None = None
+        self.signed_in_by: Gate | None = None
+        self.failed = False  # what it was to store could not be
+
+    @property
+    def browser(self) -> str:
+        """The name of the browser that remembers the subject of the stored session, "" if none does."""
+        stored = self._draft.session
+        return "" if stored is None else stored.browser
+
+    def by_cookie(self, gate: Gate, browser: str) -> None:
+        """Say that whoever is signed in by this request is so by a cookie of this browser ("": of none)."""
+        self._draft.gate = by_cookie(gate, browser)
+
+    def _through(self, gate: Gate) -> Gate:
+        """The gate of a sign-in, with the browser that is to remember its subject."""
+        if not gate.browser and gate.epoch:
+            gate = replace(gate, browser=self._browser_for(gate))
+        self.signed_in_by = gate
+        return gate
+
+    def _browser_for(self, gate: Gate) -> str:
+        """That which remembers the subject so far, by this session or a cookie; a new one if one is to."""
+        stored = self._draft.session
+        if stored is not None and stored.owner == gate.subject and remembers(gate.record, stored.browser):
+            return stored.browser
+        shown = _proven(gate)
+        if shown is not None and shown.browser:
+            return shown.browser
+        return new_selector() if self.wanted is not None else ""
+
+    def finish(self) -> Outcome:
+        """Store what was changed; what the response must do."""
+        try:
+            return super().finish()
+        except BaseException:
+            self.failed = True
+            raise
+
+    def wanted_value(self, ring: KeyRing) -> str | None:
+        """What accompanies the cookie that is wanted, now that the session is stored; None: send neither."""
+        wanted = self.wanted
+        if wanted is None or self.failed:
+            return None
+        if wanted.value or not wanted.gate.epoch:
+            return wanted.value
+        stored, gate = self._draft.session, wanted.gate
+        if stored is None or stored.subject != gate.subject:
+            return None
+        if self.signed_in_by is not None:
+            return value_for(self.signed_in_by, stored.browser, ring)
+        return value_for(gate, stored.browser if remembers(gate.record, stored.browser) else "", ring)
 
     @property
     def known_gate(self) -> Gate | None:
@@ -78,7 +157,7 @@ class RememberedSession(FlaskSession):
 
 
 class RememberingInterface(MooredSessionInterface):
-    """Keeps sessions, and sees to it that Flask-Login's remember-me cookies carry an epoch.
+    """Keeps sessions, and sees to it that Flask-Login's remember-me cookies end with them.
 
     ``ring`` is asked for the keys of the application.
     """
@@ -96,6 +175,21 @@ class RememberingInterface(MooredSessionInterface):
         """A session that has not been looked at yet."""
         notice(app)
         return super().open_session(app, request)
+
+    def save_session(self, app: Flask, session: SessionMixin, response: Response) -> None:
+        """Store what was changed and set what the response must carry."""
+        super().save_session(app, session, response)
+        if not isinstance(session, RememberedSession) or session.wanted is None:
+            return
+        value = session.wanted_value(self.ring())
+        if value is None:
+            return
+        like = session.wanted.like
+        if session.wanted.both:
+            for header in like.headers.getlist("Set-Cookie"):
+                response.headers.add("Set-Cookie", header)
+        if value:
+            _accompany(response, like, value)
 
 
 # --- Flask-Login's side -------------------------------------------------------------------------------
@@ -136,68 +230,61 @@ class Remembering(LoginManager):  # type: ignore[misc]  # untyped
         session = _session()
         try:
             gate = session.gate(subject_of(user_id))
-            good = self._is_good(gate, interface)
+            browser = self._browser_of(gate, interface)
         except MooredError as error:
             self._update_request_context_with_user()  # nobody, for the page that tells of it
             if isinstance(error, (Unavailable, OutcomeUnknown)) and interface.host.on_outage == "anonymous":
                 return None
             raise
-        if good:
-            return super()._load_user_from_remember_cookie(cookie)
-        interface.host.count("remember_cookies_refused")
-        session["_remember"] = "clear"
-        return None
+        if browser is None:
+            interface.host.count("remember_cookies_refused")
+            session["_remember"] = "clear"
+            return None
+        if gate.epoch:
+            session.by_cookie(gate, browser)
+        user = super()._load_user_from_remember_cookie(cookie)
+        if gate.epoch and not browser and user is not None:
+            like = current_app.response_class()
+            super()._set_cookie(like)
+            session.wanted = Wanted(like, gate, both=False)
+        return user
 
-    def _is_good(self, gate: Gate, interface: RememberingInterface) -> bool:
+    def _browser_of(self, gate: Gate, interface: RememberingInterface) -> str | None:
+        """The browser whose cookie has come, "" if it names none; None if it is not good."""
         if not gate.epoch:  # sessions in cookies, and no engine that would know of a sign-out
-            return True
-        given = request.cookies.get(_name() + SUFFIX)
-        if given is not None:
-            return proves(given, gate, interface.ring())
-        host = interface.host
-        if not host.binding.run(accepts_plain(gate)):
-            return False
-        host.binding.run(extend(gate, host.settings.absolute))
-        check = check_for(gate, interface.ring())
-
-        @after_this_request
-        def add_epoch(response: Response) -> Response:  # pyright: ignore[reportUnusedFunction]
-            if "_user_id" in _session():
-                like = current_app.response_class()
-                super(Remembering, self)._set_cookie(like)
-                _accompany(response, like, check)
-            return response
-
-        return True
+            return ""
+        shown, host = _proven(gate), interface.host
+        if shown is None and (_given() is not None or not host.binding.run(accepts_plain(gate))):
+            return None
+        if shown is not None and shown.browser:
+            return shown.browser
+        host.binding.run(extend(gate, host.settings))
+        return ""
 
     def _set_cookie(self, response: Response) -> None:
         interface = current_app.session_interface
-        check = self._check_for(interface) if isinstance(interface, RememberingInterface) else ""
-        if check is None:
+        if not isinstance(interface, RememberingInterface):
+            super()._set_cookie(response)
             return
-        super()._set_cookie(response)
-        if check:
-            _accompany(response, response, check)
-
-    def _check_for(self, interface: RememberingInterface) -> str | None:
-        """What accompanies the cookie, "" if nothing does; None: the session has ended meanwhile."""
-        session = _session()
-        subject, given = subject_of(str(session["_user_id"])), request.cookies.get(_name() + SUFFIX)
+        session, like = _session(), current_app.response_class()
+        super()._set_cookie(like)
+        subject, given = subject_of(str(session["_user_id"])), request.cookies.get(_name() + SUFFIX, "")
         if (
             current_app.config.get("REMEMBER_COOKIE_REFRESH_EACH_REQUEST")
-            and (given and check_in(given))
+            and shown_in(given)
             and session.known_gate is None
             and session.subject == subject
             and not session.modified
         ):
-            return given  # as good as it was before, which need not be asked at every request
+            # As good as it was before, which need not be asked at every request.
+            session.wanted = Wanted(like, Gate(subject, b""), value=given)
+            return
         gate = session.gate(subject)
-        if not gate.epoch:
-            return ""
-        if session.has_ended(subject):
-            return None
-        interface.host.binding.run(extend(gate, interface.host.settings.absolute))
-        return check_for(gate, interface.ring())
+        if gate.epoch:
+            if session.has_ended(subject):
+                return
+            interface.host.binding.run(extend(gate, interface.host.settings))
+        session.wanted = Wanted(like, gate)
 
     def _clear_cookie(self, response: Response) -> None:
         super()._clear_cookie(response)
@@ -212,6 +299,21 @@ def _accompany(response: Response, like: Response, check: str) -> None:
             _, _, attributes = header.partition(";")
             response.headers.add("Set-Cookie", f"{name}{SUFFIX}={check};{attributes}")
             return
+
+
+def _proven(gate: Gate) -> Shown | None:
+    """What the cookie that came with the request proves of the gate's subject."""
+    interface, given = current_app.session_interface, _given()
+    if not isinstance(interface, RememberingInterface) or given is None or _remembered() != gate.subject:
+        return None
+    return proven(given, gate, interface.ring())
+
+
+def _given() -> str | None:
+    """What came with Flask-Login's cookie."""
+    if not isinstance(getattr(current_app, "login_manager", None), Remembering):
+        return None
+    return request.cookies.get(_name() + SUFFIX)
 
 
 def _name() -> str:

@@ -15,9 +15,11 @@ from typing import Final
 
 import msgspec
 from msgspec import Struct
+from msgspec.structs import replace
 
 from moored.errors import ConfigurationError, TooLargeError, UnsupportedError
-from moored.kinds.sessions import subjects
+from moored.kinds.sessions import ending, subjects
+from moored.kinds.sessions.browsers import remembers
 from moored.kinds.sessions.record import Change, Session, apply_change, check_size, new_selector
 from moored.kinds.sessions.saving import Outdated, Saved
 from moored.kinds.sessions.settings import SessionSettings
@@ -44,6 +46,7 @@ class Contents(Struct, frozen=True, array_like=True):
     owner: str | None
     epoch: bytes
     fields: dict[str, bytes]
+    browser: str = ""
 
 
 class CookieProof(Struct, frozen=True):
@@ -71,8 +74,8 @@ class ClientSide:
 
     ``sealed``: encrypted by AES-256-GCM, else signed only.  Cookies of both sorts are read,
     so that an application can go from one to the other.  ``revocable``: the epoch of who is
-    signed in is compared with the subject's record, in one round trip.  ``clock`` answers
-    seconds since 1970.
+    signed in is compared with the subject's record, in one round trip, and so is their browser,
+    if one remembers them.  ``clock`` answers seconds since 1970.
     """
 
     def __init__(
@@ -114,10 +117,15 @@ class ClientSide:
         if subject is None:
             return proof.session
         epoch: bytes | None = b""  # of cookies that are made where none is compared
+        forgotten = False
         if self.revocable:
             record = await subjects.read_subject(subject)
             epoch = None if record is None else record.fields["@epoch"]
-        return proof.session if proof.epoch == epoch else Outdated(recently=False, ended=True)
+            browser = proof.session.browser
+            forgotten = browser != "" and not remembers(record, browser)
+        if proof.epoch != epoch or forgotten:
+            return Outdated(recently=False, ended=True)
+        return proof.session
 
     async def create(self, change: Change) -> Saved[CookieProof]:
         """A new cookie."""
@@ -135,21 +143,33 @@ class ClientSide:
         self, session: Session | None, change: Change, gate: Gate, *, cleared: bool, origin: Origin
     ) -> Saved[CookieProof]:
         """A cookie in the subject's name, without what a sign-in drops.  Raises LoginRefused."""
+        kept = None if session is None or cleared or session.owner not in (None, gate.subject) else session
+        selector, before = (new_selector(), "") if kept is None else (kept.selector, kept.browser)
+        if kept is None and session is not None and gate.browser == session.browser:
+            gate = replace(gate, browser=gate.browser and new_selector())  # its end lets that forget
+        browser = ""
         if self.revocable:
-            await subjects.admit(gate, self.settings)
-        if session is None or cleared or session.owner not in (None, gate.subject):
-            made = self._made(new_selector(), 0, change, now=self._now(), gate=gate)
-        else:
+            if gate.renews and before:
+                gate = replace(gate, shown=before)
+            browser = await subjects.admit(gate, self.settings, selector, before)
+        if kept is not None:
             dropped = {name: None for name in self.settings.fresh_on_login if name not in change}
-            made = self._after(session, {**dropped, **change}, subject=gate.subject, gate=gate)
+            change = {**dropped, **change}
+            return self._after(kept, change, subject=gate.subject, gate=gate, browser=browser)
+        made = self._made(selector, 0, change, now=self._now(), gate=gate, browser=browser)
+        if session is not None:
+            await self.logout(session)
         return made
 
     async def forget_identity(self, session: Session, change: Change) -> Saved[CookieProof]:
-        """A cookie with the data and without the identity."""
+        """A cookie with the data and without the identity; the browser forgets who was signed in."""
+        await self.logout(session)
         return self._after(session, change, subject=None, further=1)
 
     async def logout(self, session: Session, why: bytes = b"signed out") -> bool:
-        """Nothing is kept here that would have to be ended."""
+        """Nothing is kept here that would have to be ended, but that a browser remembers somebody."""
+        if self.revocable and session.owner is not None and session.browser:
+            await ending.forget(session.owner, session.browser, session.selector, why)
         return True
 
     async def everywhere(self, subject: str, keep: str | None = None) -> None:
@@ -162,7 +182,7 @@ class ClientSide:
                 "sessions in cookies can be ended everywhere only if an engine keeps who was signed out: set"
                 " MOORED_URL."
             )
-        await subjects.everywhere(subject)
+        await ending.everywhere(subject)
 
     # --- Values ---------------------------------------------------------------------------------
 
@@ -214,13 +234,20 @@ class ClientSide:
         return value
 
     def _made(
-        self, selector: str, generation: int, change: Change, *, now: int, gate: Gate | None = None
+        self,
+        selector: str,
+        generation: int,
+        change: Change,
+        *,
+        now: int,
+        gate: Gate | None = None,
+        browser: str = "",
     ) -> Saved[CookieProof]:
         subject, epoch = (None, b"") if gate is None else (gate.subject, gate.epoch)
         fields = {name[1:]: value for name, value in apply_change({}, change).items()}
         absolute = now + self.settings.absolute
         return self._saved(
-            Contents(selector, now, now, absolute, generation, subject, subject, epoch, fields), now
+            Contents(selector, now, now, absolute, generation, subject, subject, epoch, fields, browser), now
         )
 
     def _after(
@@ -230,6 +257,7 @@ class ClientSide:
         *,
         subject: str | None,
         gate: Gate | None = None,
+        browser: str | None = None,
         further: int = 0,
     ) -> Saved[CookieProof]:
         fields, now = apply_change(session.fields, change), self._now()
@@ -244,6 +272,7 @@ class ClientSide:
             session.owner if gate is None else gate.subject,
             session.fields["@epoch"] if gate is None else gate.epoch,
             {name[1:]: value for name, value in fields.items() if name[:1] == "."},
+            "" if subject is None else session.browser if browser is None else browser,
         )
         return self._saved(contents, now)
 
@@ -261,6 +290,7 @@ def _session(contents: Contents, expires: int, now: int) -> Session:
         "@sent": b"%d" % contents.seen,
         "@absolute": b"%d" % contents.absolute,
         "@epoch": contents.epoch,
+        "@browser": contents.browser.encode(),
     }
     fields = {"." + name: value for name, value in contents.fields.items()}
     return Session(

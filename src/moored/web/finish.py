@@ -6,11 +6,12 @@ from collections.abc import Callable
 from typing import Any
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from moored.errors import LoginRefused, OutcomeUnknown, Unavailable
 from moored.kinds.sessions.record import Change, Proof, Session
 from moored.kinds.sessions.saving import Outdated, Saved
-from moored.kinds.sessions.subjects import Origin, subject_text
+from moored.kinds.sessions.subjects import Gate, Origin, subject_text
 from moored.web.draft import Draft
 from moored.web.host import log
 from moored.web.identity import FRESHNESS, NEITHER, Verdict, judge
@@ -29,11 +30,20 @@ class Outcome(Struct, frozen=True):
 NOTHING = Outcome()
 
 
+def as_it_is(gate: Gate) -> Gate:
+    """The gate."""
+    return gate
+
+
 class Arrival(Struct, frozen=True):
-    """What a sign-in wants to know of its request: from where, and whether another site caused it."""
+    """What a sign-in wants to know of its request: from where, and whether another site caused it.
+
+    ``through`` adds to the gate which browser is to remember the subject.
+    """
 
     origin: Origin = Origin()
     cross_site: bool = False
+    through: Callable[[Gate], Gate] = as_it_is
 
 
 async def finish(draft: Draft, arrival: Callable[[], Arrival]) -> Outcome:
@@ -51,13 +61,14 @@ async def finish(draft: Draft, arrival: Callable[[], Arrival]) -> Outcome:
             raise Unavailable("the engine is away, so the sign-out could not be stored: try again.")
         return Outcome(delete=draft.damage is not None)
     verdict = _verdict(draft) if draft.login is None else Verdict(login=draft.login)
+    renews = False
     if draft.renewed and verdict is NEITHER and draft.session is not None and not draft.cleared:
         who = draft.session.subject
-        verdict = Verdict(forget=True) if who is None else Verdict(login=who)
+        verdict, renews = Verdict(forget=True) if who is None else Verdict(login=who), who is not None
     if draft.left and verdict.login is None and not draft.values:
         return Outcome(delete=True)
     if verdict.login is not None:
-        return await _login(draft, verdict.login, arrival())
+        return await _login(draft, verdict.login, arrival(), renews)
     change = draft.change()
     draft.changed |= bool(change)
     if draft.cleared:
@@ -91,7 +102,7 @@ def _verdict(draft: Draft) -> Verdict:
     return judge(before, after, names, stored.subject if stored else None)
 
 
-async def _login(draft: Draft, subject: str, arrival: Arrival) -> Outcome:
+async def _login(draft: Draft, subject: str, arrival: Arrival, renews: bool) -> Outcome:
     host = draft.host
     if arrival.cross_site and host.cross_site != "allow":
         host.count("cross_site_logins")
@@ -104,6 +115,7 @@ async def _login(draft: Draft, subject: str, arrival: Arrival) -> Outcome:
     gate = draft.gate
     if gate is None or gate.subject != subject:
         gate = await host.store.signing_in(subject)
+    gate = replace(arrival.through(gate), renews=renews)
     anew = draft.cleared or draft.wiped
     # Somebody else's session is left behind but for what this request wrote, equal or not.
     change = draft.change(anew=anew, written=True)

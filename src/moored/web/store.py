@@ -7,7 +7,7 @@ from typing import Any, Protocol
 
 from msgspec import Struct
 
-from moored.kinds.sessions import saving, signing, subjects
+from moored.kinds.sessions import ending, saving, signing, subjects
 from moored.kinds.sessions.record import Change, Credential, Proof, Session, to_cookie
 from moored.kinds.sessions.saving import Outdated, Saved
 from moored.kinds.sessions.settings import SessionSettings
@@ -135,4 +135,4 @@ class ServerSide:
 
     def everywhere(self, subject: str, keep: str | None = None) -> Program[None]:
         """End the sessions on the subject's list."""
-        return subjects.everywhere(subject, keep)
+        return ending.everywhere(subject, keep)

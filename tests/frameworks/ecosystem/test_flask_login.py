@@ -25,8 +25,9 @@ from moored.flask import Moored
 from moored.flask.extension import mooring
 from moored.flask.login import SUFFIX, Remembering
 from moored.flask.testing import in_memory, sign_in
+from moored.kinds.sessions.browsers import LONGEST_COOKIE
 from moored.kinds.sessions.settings import DAY
-from moored.kinds.sessions.subjects import LONGEST_COOKIE, subject_key
+from moored.kinds.sessions.subjects import subject_key
 from moored.policy import Sent
 from moored.run import Program
 from moored.testing.servers import RedisServer

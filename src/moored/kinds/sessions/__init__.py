@@ -2,9 +2,9 @@
 
 The session's own record decides whether it lives: one read, one key.  ``record`` holds what
 a session is made of, ``saving`` how it is read and written, ``signing`` who it belongs to,
-``subjects`` the list of somebody's sessions and the gate to new ones.  Every program here is
-made of single-key steps; what may happen between two of them is played through in
-``tests/simulation``.
+``subjects`` the list of somebody's sessions and the gate to new ones, ``browsers`` where they are
+remembered, ``ending`` how others end them.  Every program here is made of single-key steps; what
+may happen between two of them is played through in ``tests/simulation``.
 """
 
 from __future__ import annotations
@@ -17,9 +17,10 @@ from uuid import UUID
 from msgspec import Struct
 
 from moored.commands import Read, Record, Scan
+from moored.kinds.sessions.ending import end, end_any, everywhere
 from moored.kinds.sessions.record import as_datetime, bytes_of, integer, session_key, text
 from moored.kinds.sessions.settings import SessionSettings
-from moored.kinds.sessions.subjects import end, end_any, everywhere, listed, subject_of
+from moored.kinds.sessions.subjects import listed, subject_of
 from moored.operation import Handle, Mode, operation
 
 __all__ = ["ANYBODY", "EndedSession", "SessionInfo", "SessionSettings", "Sessions"]
@@ -99,7 +100,8 @@ class Sessions(Handle[Mode]):
 
         Raises MisuseError for the subject None: nobody who is not signed in owns a session.
 
-        After the acknowledgement no request in flight can bring it back.
+        After the acknowledgement no request in flight can bring it back, nor can a remember-me
+        cookie of its browser; other sessions that such a cookie began end with it.
         """
         return await (end_any(selector) if subject is ANYBODY else end(subject_of(subject), selector))
 

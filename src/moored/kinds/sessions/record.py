@@ -5,6 +5,7 @@
 ``@generation``    count of privilege changes
 ``@subject``       who is signed in; absent if nobody is
 ``@owner``         who was signed in last: whose data this is, also after ``@subject`` is gone
+``@browser``       the name of the browser that remembers the subject; absent if none does
 ``@changed``       when who it belongs to last changed (milliseconds)
 ``@login``         the names that the last sign-in wrote or dropped, while late changes may come
 ``@created``       when the session was made, ``@seen`` when it was last written or touched
@@ -137,6 +138,11 @@ class Session(Struct, frozen=True):
     def key(self) -> str:
         """The key of the record."""
         return session_key(self.selector)
+
+    @property
+    def browser(self) -> str:
+        """The name of the browser that remembers the subject, "" if none does."""
+        return text(self.fields.get("@browser")) or ""
 
     def get(self, name: str) -> bytes | None:
         """The encoded value of one of the application's fields."""

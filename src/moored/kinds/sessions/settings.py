@@ -5,7 +5,7 @@ from __future__ import annotations
 from msgspec import Struct
 
 from moored.errors import ConfigurationError
-from moored.merge import NO_RULES, Rules
+from moored.merge_rules import NO_RULES, Rules
 
 DAY = 86_400_000  # milliseconds
 

@@ -10,6 +10,7 @@ from msgspec.structs import replace
 
 from moored.codec import encode
 from moored.commands import Bury, Refused
+from moored.kinds.sessions.ending import forget
 from moored.kinds.sessions.record import (
     TOMBSTONE,
     Change,
@@ -42,12 +43,16 @@ async def login(
     The old cookie is dead from that step on.  What the request wrote replaces what is
     there and is not merged, so that a visitor cannot add to it.  A session that moved on
     meanwhile is left alone; one that belongs to somebody else, or was ``cleared`` in the
-    same request, ends, and the login makes a session of its own.  Raises LoginRefused.
+    same request, ends, and the login makes a session of its own.  Where the gate says that
+    nothing was proved, a session that moved on or ended is not followed by another.  Raises
+    LoginRefused.
     """
     subject = gate.subject
     if session is None:
         return await _login_anew(change, gate, origin, settings)
     if cleared or session.owner not in (None, subject):
+        if gate.browser == session.browser:  # which the end of this session lets forget
+            gate = replace(gate, browser=gate.browser and new_selector())
         made = await _login_anew(change, gate, origin, settings)
         await logout(session, b"replaced by another sign-in")
         return made
@@ -62,10 +67,15 @@ async def login(
         "@owner": subject.encode(),
         "@login": encode(sorted({*change, *settings.fresh_on_login})),
     }
-    await enlist(gate, session.selector, origin, settings)
+    ours |= _in_browser(await enlist(gate, session.selector, origin, settings, session.browser))
+    if session.browser and "@browser" not in ours:
+        drop += ("@browser",)
+        del kept["@browser"]
     try:
         await write(session, lambda theirs: change, settings, ours=ours, drop=drop, stamp=RENEWED)
     except Superseded:
+        if gate.renews:
+            return Saved(session, dropped=True)
         mine = {name[1:]: value for name, value in kept.items() if name[:1] == "."}
         return await _login_anew(mine, gate, origin, settings)
     after = Session(
@@ -79,18 +89,24 @@ async def _login_anew(
 ) -> Saved[Credential]:
     """Sign in under a new selector; listed first, so that an ending cannot miss it."""
     selector = new_selector()
-    await enlist(gate, selector, origin, settings)
-    return await make(selector, change, gate.subject, settings)
+    browser = await enlist(gate, selector, origin, settings)
+    return await make(selector, change, gate.subject, settings, also=_in_browser(browser))
+
+
+def _in_browser(browser: str) -> dict[str, bytes]:
+    """The field of a session that says which browser remembers its subject."""
+    return {"@browser": browser.encode()} if browser else {}
 
 
 async def forget_identity(session: Session, change: Change, settings: SessionSettings) -> Saved[Credential]:
-    """Take the identity away and leave the data, which stays its owner's."""
+    """Take the identity away and leave the data, which stays its owner's; the browser forgets them."""
     verifier = new_verifier()
     ours = {"@verifier": digest(verifier), "@generation": b"%d" % (session.generation + 1)}
     fields = apply_change(session.fields, change)
     check_size(fields, settings, session.fields)
     edit = merging(session.fields, change, settings, [])
-    drop = ("@subject", "@login")
+    drop = ("@subject", "@login", "@browser")
+    await _let_browser_forget(session, b"signed out")
     try:
         await write(session, edit, settings, ours=ours, drop=drop, stamp=RENEWED)
     except Superseded:
@@ -100,10 +116,19 @@ async def forget_identity(session: Session, change: Change, settings: SessionSet
 
 
 async def logout(session: Session, why: bytes = b"signed out") -> bool:
-    """End the session for good; false if it had moved on, and this request may not end it."""
+    """End the session for good; false if it had moved on, and this request may not end it.
+
+    Its browser forgets who was signed in.
+    """
+    await _let_browser_forget(session, why)
     ended = await Bury(session.key, {"@generation": b"%d" % session.generation}, ttl=TOMBSTONE, note=why)
     if isinstance(ended, Refused):
         return ended.record is None or ended.record.dead
     if session.owner is not None:
         await strike(session.owner, session.selector)
     return True
+
+
+async def _let_browser_forget(session: Session, why: bytes) -> None:
+    if session.owner is not None and session.browser:
+        await forget(session.owner, session.browser, session.selector, why)

@@ -1,28 +1,35 @@
 """The subject's record: the index of their sessions, and the gate to new ones.
 
 ``@epoch`` is refused by every login that read an earlier one; ``s.<selector>`` stands for
-each live session, ``e.<selector>`` for each that is being ended; ``@listed`` is when one was
-listed last, ``@ended`` when all were ended last.  Whoever reads an ``e.`` entry finishes the
-ending, so an interrupted one is completed.
+each live session, ``e.<selector>`` for each that is being ended, and why; ``@listed`` is when one
+was listed last, ``@revoked`` when one was ended by somebody else, ``@ended`` when all were ended
+last.  Whoever reads an ``e.`` entry finishes the ending, so an interrupted one is completed.
+``b.<name>`` is a browser that remembers the subject (``browsers``).
 """
 
 from __future__ import annotations
 
 import secrets
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from uuid import UUID
 
 import msgspec
 from msgspec import Struct
+from msgspec.structs import replace
 
 from moored.commands import Bury, Patch, Put, Read, Record, Refused, Together, Written, record_key
 from moored.errors import CorruptRecord, LoginRefused, MisuseError, OutcomeUnknown, Unavailable
-from moored.kinds.sessions.record import TOMBSTONE, integer, session_key, text
+from moored.kinds.sessions.browsers import (
+    put_on_list,
+    remember_for,
+    remembers,
+    revoked,
+)
+from moored.kinds.sessions.record import TOMBSTONE, integer, new_selector, session_key
 from moored.kinds.sessions.settings import DAY, SessionSettings
 
 UNDER_WAY = 60_000  # milliseconds for which an entry without a session may be a login on its way
-LONGEST_COOKIE = 400 * DAY  # no browser keeps one for longer (RFC 6265bis, section 5.5)
 
 
 class Origin(Struct, frozen=True):
@@ -33,19 +40,31 @@ class Origin(Struct, frozen=True):
 
 
 class Entry(Struct, frozen=True, array_like=True):
-    """A session on the list: when its gate was read (milliseconds), and where it was signed in."""
+    """A session on the list: when its gate was read (milliseconds), and where it was signed in.
+
+    ``browser`` is the name of that which remembers the subject there, "" if none does.
+    """
 
     created: int
     device: str = ""
     address: str = ""
+    browser: str = ""
 
 
 class Gate(Struct, frozen=True):
-    """A subject's epoch, read before the subject proved who they are; ``record`` is what was read."""
+    """A subject's epoch, read before the subject proved who they are; ``record`` is what was read.
+
+    ``shown``: it is a remember-me cookie that proves it, of this browser, or of none that it names
+    (""); None: the subject gives a proof now.  ``browser`` is to remember the subject.
+    ``renews``: there is no proof but the session that the sign-in goes on with.
+    """
 
     subject: str
     epoch: bytes
     record: Record | None = None
+    shown: str | None = None
+    browser: str = ""
+    renews: bool = False
 
 
 _decode_entry = msgspec.msgpack.Decoder(Entry).decode
@@ -99,102 +118,103 @@ async def signing_in(subject: str, settings: SessionSettings) -> Gate:
     return Gate(subject, record.fields["@epoch"], record)
 
 
-async def enlist(gate: Gate, selector: str, origin: Origin, settings: SessionSettings) -> None:
+def by_cookie(gate: Gate, browser: str) -> Gate:
+    """The gate for a sign-in by a remember-me cookie of this browser, or of none that it names ("")."""
+    return replace(gate, shown=browser, browser=browser or new_selector())
+
+
+async def enlist(
+    gate: Gate, selector: str, origin: Origin, settings: SessionSettings, before: str = ""
+) -> str:
     """Put a session on its subject's list, at the epoch of the gate; over the maximum the oldest ends.
 
-    Raises LoginRefused if the epoch is another one by now.
+    The answer is the name of the browser that remembers the subject there, "" if none does;
+    ``before`` is that which did so far.  Raises LoginRefused if the epoch is another one by now, or
+    what a cookie proved is no longer so.
     """
     record = gate.record  # if others have written since, the step below is refused, and it is read again
     while True:
-        record = record or await read_subject(gate.subject)
-        if record is None or record.fields["@epoch"] != gate.epoch:
-            raise LoginRefused(
-                f"{gate.subject} was logged out everywhere while this login was under way: sign in again."
-            )
+        record = await _open(gate, record)
+        browser, remember, forget = _remembered(gate, record, selector, settings, before)
         others = {name: entry for name, entry in entries_of(record).items() if name != selector}
         over = max(0, len(others) + 1 - settings.each)
         surplus = sorted(others, key=lambda name: others[name].created)[:over]
         # Later than every other, also within one millisecond: it tells which is the oldest.
         created = max([record.at, *[other.created + 1 for other in others.values()]])
-        entry = Entry(created, origin.device[:200], origin.address[:64])
+        entry = Entry(created, origin.device[:200], origin.address[:64], browser)
+        ending = dict.fromkeys(surplus, b"over the maximum")
         done = await Patch(
             subject_key(gate.subject),
-            {"s." + selector: _encode_entry(entry), **{"e." + name: b"" for name in surplus}},
-            tuple(["s." + name for name in surplus]),
+            {"s." + selector: _encode_entry(entry), **remember, **noted(ending)},
+            (*["s." + name for name in surplus], *forget),
             {"@listed": 0},
             version=record.version,
-            # Never sooner than before: others on the list may live by an earlier, longer setting.
-            ttl=max(_outlives(settings), (record.expires or 0) - record.at),
+            ttl=_kept_for(record, settings, bool(remember)),
         )
         if isinstance(done, Written):
             break
         record = None
-    await _finish(gate.subject, surplus, b"over the maximum")
+    await finish(gate.subject, ending)
+    return browser
 
 
-async def admit(gate: Gate, settings: SessionSettings) -> None:
-    """Let somebody in whose session is on no list; the record outlives it.  Raises LoginRefused."""
-    key, matching, record = subject_key(gate.subject), {"@epoch": gate.epoch}, gate.record
-    before = 0 if record is None else (record.expires or 0) - record.at  # never sooner than before
-    ttl = max(_outlives(settings), before)
-    done = await Patch(key, {}, (), {"@listed": 0}, matching, ttl=ttl)
-    if isinstance(done, Refused):
+async def admit(gate: Gate, settings: SessionSettings, selector: str = "", before: str = "") -> str:
+    """Let somebody in whose session is on no list; the record outlives it.
+
+    Where the session keeps the name of its browser (there is a ``selector``), the answer is that,
+    as ``enlist`` gives it.  Raises LoginRefused as that does.
+    """
+    record = gate.record
+    while True:
+        record = await _open(gate, record)
+        browser, remember, forget = _remembered(gate, record, selector, settings, before)
+        done = await Patch(
+            subject_key(gate.subject),
+            remember,
+            forget,
+            {"@listed": 0},
+            {"@epoch": gate.epoch},
+            version=record.version if remember or gate.shown is not None else None,
+            ttl=_kept_for(record, settings, bool(remember)),
+        )
+        if isinstance(done, Written):
+            return browser
+        record = None
+
+
+async def _open(gate: Gate, record: Record | None) -> Record:
+    """The record, if the gate is still open."""
+    record = record or await read_subject(gate.subject)
+    if record is None or record.fields["@epoch"] != gate.epoch:
         raise LoginRefused(
             f"{gate.subject} was logged out everywhere while this login was under way: sign in again."
         )
+    return record
+
+
+def _remembered(
+    gate: Gate, record: Record, selector: str, settings: SessionSettings, before: str
+) -> tuple[str, dict[str, bytes], tuple[str, ...]]:
+    """Which browser remembers the subject after a sign-in, and what to set and remove for that."""
+    by, browser = gate.shown, gate.browser or before
+    if by is not None and (not remembers(record, by) if by else revoked(record) != revoked(gate.record)):
+        raise LoginRefused(
+            f"{gate.subject} was signed out of this browser while it was signing them in: sign in again."
+        )
+    if not selector:
+        return "", {}, ()
+    if not remembers(record, browser):
+        if not gate.browser:
+            return "", {}, ()
+        if remembers(gate.record, browser):  # forgotten since: other copies of its cookie must stay so
+            browser = new_selector()
+    return browser, *put_on_list(record, browser, selector, settings)
 
 
 async def strike(subject: str, selector: str) -> None:
     """Take an ended session off the list; if that cannot be done now, ``listed`` does it later."""
     with suppress(Unavailable, OutcomeUnknown):
         await Patch(subject_key(subject), unset=("s." + selector,))
-
-
-async def everywhere(subject: str, keep: str | None = None) -> None:
-    """End every session of the subject but ``keep``, and refuse every login begun before.
-
-    That they were ended is kept also where none is listed, and for as long as a browser keeps a
-    cookie: sessions may be elsewhere still, in cookies or where another library kept them.
-    """
-    while True:
-        record, ttl = await read_subject(subject), LONGEST_COOKIE + DAY
-        if record is None:
-            epoch = secrets.token_hex(8).encode()
-            made = await Put(subject_key(subject), {"@epoch": epoch}, {"@ended": 0}, version=0, ttl=ttl)
-            if isinstance(made, Written):
-                return None
-            continue
-        ending = [name for name in entries_of(record) if name != keep]
-        done = await Patch(
-            subject_key(subject),
-            {"@epoch": secrets.token_hex(8).encode(), **{"e." + name: b"" for name in ending}},
-            # Removing comes first, which succeeds also where an engine's memory is at its limit.
-            ("@epoch", *["s." + name for name in ending]),
-            {"@ended": 0},
-            ttl=max(ttl, (record.expires or 0) - record.at),
-            version=record.version,
-        )
-        if isinstance(done, Written):
-            return await _finish(subject, ending, b"signed out everywhere")
-
-
-async def end(subject: str, selector: str) -> bool:
-    """End one session of the subject; false if it is not alive, or not theirs."""
-    ended = await Bury(session_key(selector), {"@owner": subject.encode()}, ttl=TOMBSTONE, note=b"revoked")
-    if isinstance(ended, Refused):
-        return False
-    await strike(subject, selector)
-    return ended
-
-
-async def end_any(selector: str) -> bool:
-    """End a session whoever owns it, for operators; false if it was not alive."""
-    record = await Read(session_key(selector))
-    ended = await Bury(session_key(selector), ttl=TOMBSTONE, note=b"revoked by an operator")
-    owner = text(record.fields.get("@owner")) if record else None
-    if owner is not None:
-        await strike(owner, selector)
-    return ended is True
 
 
 async def read_subject(subject: str) -> Record | None:
@@ -204,8 +224,8 @@ async def read_subject(subject: str) -> Record | None:
         return None
     if "@epoch" not in record.fields:  # nothing of ours leaves a tombstone there either
         raise CorruptRecord("the record of somebody's sessions is damaged, or was not written by Moored.")
-    if ending := [name[2:] for name in record.fields if name[:2] == "e."]:
-        await _finish(subject, ending, b"signed out everywhere")
+    if ending := {name[2:]: why for name, why in record.fields.items() if name[:2] == "e."}:
+        await finish(subject, ending)
         return await Read(subject_key(subject))
     return record
 
@@ -233,19 +253,24 @@ async def listed(subject: str) -> dict[str, tuple[Entry, Record]]:
     return alive
 
 
-async def _finish(subject: str, ending: Iterable[str], why: bytes) -> None:
+def noted(ending: Mapping[str, bytes]) -> dict[str, bytes]:
+    """The entries of what is being ended, and why."""
+    return {"e." + name: why for name, why in ending.items()}
+
+
+async def finish(subject: str, ending: Mapping[str, bytes]) -> None:
     """Bury what is to end: sessions of the subject, and those that a login has not reached yet."""
-    left = list(ending)
-    done = tuple(["e." + selector for selector in left])
+    left: Iterable[str] = ending
+    done = tuple(noted(ending))
     owner = subject.encode()
     while left:
         owned = await Together(
-            *[Bury(session_key(name), {"@owner": owner}, ttl=TOMBSTONE, note=why) for name in left]
+            *[Bury(session_key(n), {"@owner": owner}, ttl=TOMBSTONE, note=ending[n]) for n in left]
         )
         left = [name for name, answer in zip(left, owned, strict=True) if _nobodys(answer)]
         if left:  # a login may be on its way there: nothing, or an anonymous session
             bare = await Together(
-                *[Bury(session_key(name), {"@owner": None}, ttl=TOMBSTONE, note=why) for name in left]
+                *[Bury(session_key(n), {"@owner": None}, ttl=TOMBSTONE, note=ending[n]) for n in left]
             )
             left = [name for name, answer in zip(left, bare, strict=True) if isinstance(answer, Refused)]
     if done:
@@ -261,3 +286,12 @@ def _nobodys(answer: bool | Refused) -> bool:
 def _outlives(settings: SessionSettings) -> int:
     """The record is kept a day longer than any session on its list can live."""
     return settings.absolute + DAY
+
+
+def _kept_for(record: Record, settings: SessionSettings, remembered: bool) -> int:
+    """For how long the record is kept after a sign-in.
+
+    Never sooner than before: others on the list may live by an earlier, longer setting.
+    """
+    least = remember_for(settings) if remembered else _outlives(settings)
+    return max(least, (record.expires or 0) - record.at)
