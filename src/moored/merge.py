@@ -25,42 +25,25 @@ removal             of a container removes the members it had: what the other si
 - Containers of more than ``MEMBERS`` members, and those below ``DEPTH`` keys, are merged
   as values.
 
-``Rules`` declare something else for a path.  Where both sides changed it:
-
-===========  =========================================================================
-``sum``      both differences count; a removal takes what was there, what was added stays
-``max``      the greater of both
-``min``      the lesser of both
-``union``    members and keys of either side, each once; no removal counts, but that of
-             the whole container
-``unique``   as without a rule, and a merged list has each item once
-``replace``  the later commit wins, and that is no conflict
-``refuse``   ``ConflictError``, unless both changed a plain value to the same
-===========  =========================================================================
-
-A rule that the values do not allow (the sum of a text, the maximum of what has no order)
-makes the later commit win.
+``Rules`` declare something else for a path (``merge_rules.py``).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterable, Mapping
-from datetime import datetime, time
+from collections.abc import Callable, Hashable, Iterable
 from decimal import Decimal
 from enum import Enum
 from operator import eq
 from typing import Any, Final
 
-from msgspec import Struct
+from moored.errors import ConflictError
+from moored.merge_compare import PLAIN, identities, identity, same
+from moored.merge_rules import NO_RULES, Path, Rules
 
-from moored.errors import ConfigurationError, ConflictError
+__all__ = ["MISSING", "NO_RULES", "Missing", "Rules", "merge"]
 
 MEMBERS: Final = 1_000
 DEPTH: Final = 32
-RULES: Final = frozenset({"sum", "max", "min", "union", "unique", "replace", "refuse"})
-ANY: Final = "*"
-
-Path = tuple[str, ...]
 
 
 class Missing(Enum):
@@ -74,42 +57,6 @@ class Missing(Enum):
 
 MISSING: Final = Missing.MISSING
 """Stands for a field or member that is not there; as a result: remove it."""
-
-
-class Rules(Struct, frozen=True):
-    """Which rule is declared for which path; made by ``Rules.parse``."""
-
-    by_length: dict[int, list[tuple[Path, str]]]
-
-    @classmethod
-    def parse(cls, declared: Mapping[str, str]) -> Rules:
-        """Rules from patterns, as in ``{"cart.*": "sum", "draft": "refuse"}``.
-
-        A pattern is the dotted path of a value from its field on; ``*`` stands for any one
-        key.  Where several fit, the one that names the earlier key wins over ``*``.
-        Raises ConfigurationError for an unknown rule and a pattern that can fit nothing.
-        """
-        by_length: dict[int, list[tuple[Path, str]]] = {}
-        for pattern, rule in _entries(declared):
-            parts = _parts(pattern)
-            if not isinstance(rule, str) or rule not in RULES:
-                raise ConfigurationError(_unknown(pattern, rule))
-            by_length.setdefault(len(parts), []).append((parts, rule))
-        for patterns in by_length.values():
-            patterns.sort(key=lambda entry: [part == ANY for part in entry[0]])
-        return cls(by_length)
-
-    def of(self, path: Path) -> str | None:
-        """The rule for the value at ``path``, if one is declared."""
-        if not self.by_length:
-            return None
-        for parts, rule in self.by_length.get(len(path), ()):
-            if all(part in (ANY, name) for part, name in zip(parts, path, strict=True)):
-                return rule
-        return None
-
-
-NO_RULES: Final = Rules({})
 
 
 def merge(
@@ -148,16 +95,16 @@ class _Merging:
         if shape is dict and rule in (None, "unique"):
             # Not compared as a whole: its members are, so each is compared only once.
             return self.container(shape, base, mine, theirs, path)
-        if _same(mine, base):
+        if same(mine, base):
             return theirs
-        if _same(theirs, base):
+        if same(theirs, base):
             return mine
         match rule:
             case "sum":
                 return self.sum(base, mine, theirs, path)
             case "max" | "min":
                 return self.extreme(rule, mine, theirs, path)
-            case "refuse" if _is_container(mine) or not _same(mine, theirs):
+            case "refuse" if _is_container(mine) or not same(mine, theirs):
                 raise ConflictError(
                     f"{'.'.join(path) or 'the value'} was changed by somebody else meanwhile, and is "
                     "declared 'refuse': read it again and repeat the change."
@@ -169,7 +116,7 @@ class _Merging:
         return self.container(shape, base, mine, theirs, path)
 
     def later(self, mine: Any, theirs: Any, path: Path) -> Any:
-        if not _same(mine, theirs):
+        if not same(mine, theirs):
             self.conflicts.append(".".join(path))
         return mine
 
@@ -213,9 +160,9 @@ class _Merging:
         if _begins(theirs, base):
             return mine + theirs[size:]
         for side, other in ((mine, theirs), (theirs, mine)):
-            lacking = _lacking(side, base, _same)
+            lacking = _lacking(side, base, same)
             if lacking is not None:
-                dropped = _counterparts(lacking, _identities(base), _identities(other))
+                dropped = _counterparts(lacking, identities(base), identities(other))
                 return [item for index, item in enumerate(other) if index not in dropped]
         self.later(mine, theirs, path)
         return mine
@@ -246,36 +193,31 @@ class _Merging:
         return mine if above == (rule == "max") else theirs
 
 
-# Values of these types are equal only to values of the same type, and those are the same.
-_PLAIN: Final = frozenset({str, bytes, int, type(None)})
-_SIZED: Final = (dict, list, tuple, set, frozenset)
-
-
 def _each_once(items: list[Any]) -> list[Any]:
     found: dict[Hashable, Any] = {}
     for item in items:
-        found.setdefault(_identity(item), item)
+        found.setdefault(identity(item), item)
     return list(found.values())
 
 
 def _set_members(base: Iterable[Any], mine: Iterable[Any], theirs: Iterable[Any], union: bool) -> list[Any]:
-    was, here, there = ({_identity(item): item for item in side} for side in (base, mine, theirs))
+    was, here, there = ({identity(item): item for item in side} for side in (base, mine, theirs))
     # Mine first: a set keeps the first of members that are equal but not the same (1 and True).
     added = [item for key, item in here.items() if union or key not in was]
     return added + [item for key, item in there.items() if union or key not in was or key in here]
 
 
 def _begins(side: list[Any], base: list[Any]) -> bool:
-    return len(side) >= len(base) and all(map(_same, side, base))
+    return len(side) >= len(base) and all(map(same, side, base))
 
 
-def _lacking(side: list[Any], base: list[Any], same: Callable[[Any, Any], bool]) -> list[int] | None:
+def _lacking(side: list[Any], base: list[Any], equal: Callable[[Any, Any], bool]) -> list[int] | None:
     """The positions of the base's members that the side lacks; None if that is not all it did."""
     if len(side) > len(base):
         return None
     lacking, found = [], 0
     for position, item in enumerate(base):
-        if found < len(side) and same(side[found], item):
+        if found < len(side) and equal(side[found], item):
             found += 1
         else:
             lacking.append(position)
@@ -335,85 +277,9 @@ def _is_number(value: Any) -> bool:
     return isinstance(value, (int, float, Decimal)) and not isinstance(value, bool)
 
 
-def _same(one: Any, other: Any) -> bool:
-    """Whether the values are the same with their types, all the way down.
-
-    Stops at the first difference and builds nothing that grows with lists and mappings, so
-    that values of any size can be compared.
-    """
-    if one is other:
-        return True
-    kind = type(one)
-    if kind is not type(other):
-        return False
-    if kind in _PLAIN:
-        return bool(one == other)
-    if isinstance(one, _SIZED):
-        if len(one) != len(other):
-            return False
-        if not one:
-            return True
-    if isinstance(one, dict):
-        # The members are compared once, in whichever order: with more comparisons at each
-        # level there would be twice as many at every level below.
-        for key, there in zip(one, other, strict=True):
-            if not _same(key, there):
-                return _same_by_key(one, other)
-        one, other = one.values(), other.values()
-    elif isinstance(one, (set, frozenset)):
-        plain = _PLAIN.issuperset(map(type, one)) and _PLAIN.issuperset(map(type, other))
-        return bool(one == other if plain else _identity(one) == _identity(other))
-    elif not isinstance(one, (list, tuple)):
-        return bool(_leaf(one) == _leaf(other))
-    for here, there in zip(one, other, strict=True):
-        if here is not there and not _same(here, there):
-            return False
-    return True
-
-
-def _same_by_key(one: dict[Any, Any], other: dict[Any, Any]) -> bool:
-    """Whether mappings of one size have the same members, in whichever order."""
-    plain = _PLAIN.issuperset(map(type, one)) and _PLAIN.issuperset(map(type, other))
-    # The keys as the other has them: of keys that are equal the types may differ, or not (NaN).
-    keys = None if plain else {_identity(key): key for key in other}
-    for key, here in one.items():
-        there = other.get(key if keys is None else keys.get(_identity(key), MISSING), MISSING)
-        if there is MISSING or not _same(here, there):
-            return False
-    return True
-
-
-def _identities(items: list[Any]) -> list[Hashable]:
-    return [_identity(item) for item in items]
-
-
-def _identity(value: Any) -> Any:
-    """Equal for values that are the same with their types, all the way down.
-
-    It takes as much memory as the value: for members of containers that are merged.
-    """
-    kind = type(value)
-    if kind in _PLAIN:
-        return value
-    if isinstance(value, _SIZED) and not value:
-        return kind
-    if isinstance(value, dict):
-        return kind, frozenset((_identity(key), _identity(member)) for key, member in value.items())
-    if isinstance(value, (list, tuple)):
-        return kind, tuple(map(_identity, value))
-    if isinstance(value, (set, frozenset)):
-        return kind, frozenset(map(_identity, value))
-    return kind, _leaf(value)
-
-
-def _leaf(value: Any) -> Any:
-    # == passes over digits, time zones and folds, and denies NaN
-    return repr(value) if isinstance(value, (float, Decimal, datetime, time)) else value
-
-
 def _copy(value: Any) -> Any:
     """The value with containers of its own."""
-    if type(value) in _PLAIN:
+    if type(value) in PLAIN:
         return value
     if isinstance(value, dict):
         return {key: _copy(member) for key, member in value.items()} if value else {}
@@ -422,39 +288,3 @@ def _copy(value: Any) -> Any:
     if type(value) is tuple:
         return tuple(map(_copy, value))
     return set(value) if isinstance(value, set) else value
-
-
-def _entries(declared: object) -> Iterable[tuple[object, object]]:
-    if not isinstance(declared, Mapping):
-        raise ConfigurationError(
-            f"merge rules are a mapping of paths to rules, not {type(declared).__name__}: "
-            'write for example {"cart.*": "sum"}.'
-        )
-    return declared.items()
-
-
-def _parts(pattern: object) -> Path:
-    if not isinstance(pattern, str):
-        raise ConfigurationError(
-            f"a merge rule's path is a string, as in 'cart.*', not {type(pattern).__name__}."
-        )
-    parts = tuple(pattern.split("."))
-    if not all(part.strip() for part in parts):
-        raise ConfigurationError(
-            f"the merge rule for {pattern!r} fits nothing: a path is keys joined by dots, none of them empty."
-        )
-    if any(ANY in part and part != ANY for part in parts):
-        raise ConfigurationError(
-            f"the merge rule for {pattern!r} fits nothing: {ANY!r} stands for one whole key, not for a part."
-        )
-    return parts
-
-
-def _unknown(pattern: object, rule: object) -> str:
-    from difflib import get_close_matches
-
-    close = get_close_matches(rule.lower(), sorted(RULES), n=1) if isinstance(rule, str) else []
-    hint = f"; did you mean {close[0]!r}?" if close else "."
-    return (
-        f"there is no merge rule {rule!r} (for {pattern!r}){hint} The rules are {', '.join(sorted(RULES))}."
-    )

@@ -16,19 +16,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from moored.errors import ConfigurationError, ConflictError
-from moored.merge import (
-    DEPTH,
-    MEMBERS,
-    MISSING,
-    NO_RULES,
-    RULES,
-    Missing,
-    Rules,
-    _identity,
-    _Merging,
-    _same,
-    merge,
-)
+from moored.merge import DEPTH, MEMBERS, MISSING, NO_RULES, Missing, Rules, _Merging, merge
+from moored.merge_compare import identity, same
+from moored.merge_rules import RULES
 
 NAN = float("nan")
 
@@ -408,9 +398,10 @@ def test_no_value_is_compared_again_at_each_level_above_it(monkeypatch: pytest.M
     def counted(one: Any, other: Any) -> bool:
         if isinstance(one, int):
             compared.append({one, other})
-        return _same(one, other)
+        return same(one, other)
 
-    monkeypatch.setattr("moored.merge._same", counted)
+    for module in ("moored.merge", "moored.merge_compare"):
+        monkeypatch.setattr(f"{module}.same", counted)
     base, mine, theirs = (nested(DEPTH - 1, {"a": number}) for number in range(3))
     assert merge(base, mine, theirs, path=("f",)) == mine
     assert compared == [{0, 1}, {0, 2}, {1, 2}]  # mine and theirs with the base, and mine with theirs
@@ -445,9 +436,10 @@ def test_large_members_are_compared_a_few_times_only(monkeypatch: pytest.MonkeyP
     def counted(one: Any, other: Any) -> bool:
         nonlocal compared
         compared += 1
-        return _same(one, other)
+        return same(one, other)
 
-    monkeypatch.setattr("moored.merge._same", counted)
+    for module in ("moored.merge", "moored.merge_compare"):
+        monkeypatch.setattr(f"{module}.same", counted)
     base, mine, theirs = (empties(10_000, number) for number in range(3))
     assert merge(base, mine, theirs) == mine
     assert compared < 3 * 10_010
@@ -461,8 +453,8 @@ def test_mappings_in_another_order_are_compared_once_at_each_level() -> None:
         return value
 
     # With two comparisons at each level this would not end.
-    assert _same(turned(100, 1, around=False), turned(100, 1, around=True))
-    assert not _same(turned(100, 1, around=False), turned(100, 2, around=True))
+    assert same(turned(100, 1, around=False), turned(100, 1, around=True))
+    assert not same(turned(100, 1, around=False), turned(100, 2, around=True))
 
 
 def test_much_deeper_values_than_are_merged_do_no_harm() -> None:
@@ -720,7 +712,7 @@ def test_what_only_one_side_changed_is_taken_as_it_is(base: Any, changed: Any, r
 @given(st.data(), values)
 def test_values_are_the_same_where_their_identities_are(data: st.DataObject, one: Any) -> None:
     other = data.draw(values | st.just(deepcopy(one)) | st.just(turned_around(one)))
-    assert _same(one, other) == (_identity(one) == _identity(other))
+    assert same(one, other) == (identity(one) == identity(other))
 
 
 def turned_around(value: Any) -> Any:
