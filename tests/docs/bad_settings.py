@@ -78,6 +78,16 @@ for _id, _config in CONFIGS.items():
     row(_id)(_tried(_config))
 
 
+@row("setting-late")
+def _(ground: Ground) -> str:
+    site = Site(ground)
+    site.app.config["MOORED_SESSION_IDLE"] = 60
+    answer = site.client.get("/")
+    assert (answer.status_code, b"MOORED" in answer.data) == (500, False)
+    site.app.testing = True
+    return "at the first request: " + ground.refusal(lambda: site.client.get("/"))
+
+
 def _variable(name: str) -> Row:
     def attempt(ground: Ground) -> str:
         ground.closing(lambda: os.environ.pop(name))

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import logging
 import os
+from datetime import timedelta
 from typing import Any
 
 import pytest
 from flask import Flask, session
 
-from moored.flask import Moored
+from moored.errors import ConfigurationError
+from moored.flask import Moored, Session
 from moored.flask.extension import mooring
+from moored.flask.testing import in_memory
 from moored.web.weak_secret import PUBLISHED, SHORTEST_STRONG, is_weak
 
 GOOD = "a secret of these tests"
@@ -157,3 +160,59 @@ def test_variables_that_are_read_are_not_spoken_of(
     monkeypatch.setenv("MOORED_SESSION_IDLE", "60")
     served(shop(MOORED_SESSION_IDLE=int(os.environ["MOORED_SESSION_IDLE"])))
     assert caplog.messages == []
+
+
+# --- Settings that are made too late -------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("late", "named"),
+    [
+        ({"MOORED_SESSION_STORE": "signed-cookie"}, "MOORED_SESSION_STORE changed"),
+        ({"PERMANENT_SESSION_LIFETIME": timedelta(hours=1)}, "PERMANENT_SESSION_LIFETIME changed"),
+        ({"MOORED_SESION_IDLE": 60, "MOORED_URL": None}, "MOORED_SESION_IDLE, MOORED_URL changed"),
+    ],
+    ids=["one", "of Flask", "several"],
+)
+def test_settings_made_after_moored_are_refused_at_the_first_request(
+    late: dict[str, Any], named: str
+) -> None:
+    app = shop(TESTING=True)
+    app.config.update(late)
+    with pytest.raises(ConfigurationError, match=f"^{named} after Moored"):
+        app.test_client().get("/")
+
+
+def test_a_test_in_memory_reads_them_anew() -> None:
+    app = shop(TESTING=True)
+    app.config["MOORED_SESSION_STORE"] = "signed-cookie"
+    with in_memory(app):
+        app.test_client().get("/")
+
+
+def test_a_list_that_is_added_to_counts_as_changed() -> None:
+    app = shop(TESTING=True, MOORED_FRESH_ON_LOGIN=["nonce"])
+    app.config["MOORED_FRESH_ON_LOGIN"].append("csrf_token")
+    with pytest.raises(ConfigurationError, match="MOORED_FRESH_ON_LOGIN changed"):
+        app.test_client().get("/")
+
+
+def test_what_flask_session_was_told_too_late_is_refused() -> None:
+    app = Flask("shop")
+    app.config.update(SECRET_KEY=GOOD, MOORED_URL="memory:", TESTING=True)
+    Session(app)
+    app.config["SESSION_PERMANENT"] = False
+    with pytest.raises(ConfigurationError, match="SESSION_PERMANENT changed"):
+        app.test_client().get("/")
+
+
+def test_settings_made_again_as_they_are_and_those_that_are_read_later_are_not_refused() -> None:
+    app = shop(TESTING=True, MOORED_SESSION_IDLE=60, MOORED_MERGE={"cart.*": "sum"})
+    app.config.update(MOORED_SESSION_IDLE=60, MOORED_MERGE={"cart.*": "sum"})
+    app.config.update(SECRET_KEY="another secret of these tests", SESSION_COOKIE_NAME="of_this_shop")
+    app.config["SESSION_REFRESH_EACH_REQUEST"] = False
+    client = app.test_client()
+    client.get("/")
+    assert client.get_cookie("of_this_shop") is not None
+    app.config["MOORED_SESSION_IDLE"] = 5  # nobody looks any more
+    client.get("/")

@@ -103,10 +103,9 @@ def _checked(about: Target) -> Iterator[Finding]:
     made_up = path is not None or state.url.scheme == "memory"
     yield from secret.check(about.secrets, path, flask=about.app is not None, debug=debug, made_up=made_up)
     if about.app is not None:
-        from moored.flask.config import read
+        from moored.cli.checks.flask_app import settings
 
-        read(about.app)
-        yield ok("MRD-D008", "The settings of the app are as they can be.")
+        yield settings(about.app)
 
 
 def _judge(ctx: click.Context, found: list[Finding], as_json: bool) -> None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from copy import copy
 from datetime import timedelta
 from typing import Any
 
@@ -211,6 +212,32 @@ def read(app: Flask) -> dict[str, Any]:
     for name, check in OF_FLASK.items():
         _checked(name, app.config.get(name), check)
     return found
+
+
+class Taken:
+    """The settings as ``Moored(app)`` finds them; ``more`` are names of others that it reads."""
+
+    def __init__(self, config: Mapping[str, Any], more: Iterable[str] = ()) -> None:
+        self._more = {"PERMANENT_SESSION_LIFETIME", *more}
+        self._values = self._now(config)
+
+    def check(self, config: Mapping[str, Any]) -> None:
+        """Raise ConfigurationError, naming them, if some are others now: these would count for nothing."""
+        now, then = self._now(config), self._values
+        if names := sorted([name for name in {**then, **now} if now.get(name) != then.get(name)]):
+            raise ConfigurationError(
+                f"{', '.join(names)} changed after Moored(app) had read the settings, and would count for"
+                f" nothing: set {'it' if len(names) == 1 else 'them'} before that line."
+            )
+
+    def _now(self, config: Mapping[str, Any]) -> dict[str, Any]:
+        return {
+            name: copy(value)  # a list may be added to later
+            if isinstance(value, (list, dict, set))
+            else value
+            for name, value in config.items()
+            if name.startswith(PREFIX) or name in self._more
+        }
 
 
 def _checked(name: str, value: object, check: Callable[[object], Any]) -> Any:

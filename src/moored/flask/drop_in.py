@@ -36,6 +36,8 @@ class Session(Moored):
     ConfigurationError for other types, naming what to use.
     """
 
+    _read = ("SESSION_TYPE", "SESSION_REDIS", "SESSION_KEY_PREFIX", "SESSION_PERMANENT")
+
     def init_app(self, app: Flask) -> None:
         """Let the app's sessions be kept by Moored, as Flask-Session's settings say."""
         found = read(app)

@@ -5,14 +5,14 @@ from __future__ import annotations
 import os
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 from weakref import ref
 
 from flask import Flask, current_app
 from flask.wrappers import Response
 
 from moored.errors import ConfigurationError, MisuseError
-from moored.flask.config import SETTINGS, read, session_settings
+from moored.flask.config import SETTINGS, Taken, read, session_settings
 from moored.flask.interface import MooredSessionInterface, error_response
 from moored.flask.login import RememberingInterface
 from moored.flask.ring import Ring
@@ -33,8 +33,11 @@ class Moored:
     ``Moored(app)``, or ``moored = Moored()`` and later ``moored.init_app(app)``, which may be
     called for several apps.  Settings are read from ``app.config`` (``docs/flask.md``):
     ``MOORED_URL`` names the engine, by default ``moored.db`` in the instance folder.  Raises
-    ConfigurationError for settings that cannot be.
+    ConfigurationError for settings that cannot be; the first request does for those that were
+    made too late.
     """
+
+    _read: ClassVar[tuple[str, ...]] = ()  # settings of others that are read when the app is set up
 
     def __init__(self, app: Flask | None = None, url: str | None = None) -> None:
         self._url = url
@@ -64,6 +67,7 @@ class Moored:
         log.info("The state of %s is kept at %s", app.name, state.url)
         _warn_of_variables(app)
         config, settings = app.config, session_settings(app, found)
+        taken = Taken(config, self._read)
         ring = Ring(config, state.binding)
         store = _store(found["MOORED_SESSION_STORE"], settings, ring, revocable=chosen)
         if found["MOORED_ADOPT"]:
@@ -72,6 +76,7 @@ class Moored:
             store = adopting(app, state, store, found)
 
         def host() -> SessionHost:
+            taken.check(config)
             return SessionHost(
                 state.binding,
                 settings,
@@ -84,7 +89,7 @@ class Moored:
         interface = RememberingInterface(host, ring, permanent=permanent)
         interface.check_cookie(app)
         app.session_interface = interface
-        app.extensions["moored"] = Mooring(state, interface)
+        app.extensions["moored"] = Mooring(state, interface, taken)
         handlers = app.error_handler_spec[None][None]
         for kind in TRANSLATED:
             if kind not in handlers:
@@ -126,9 +131,10 @@ def _answer_also_after_requests(app: Flask) -> None:
 class Mooring:
     """What Moored keeps of an app, in ``app.extensions["moored"]``."""
 
-    def __init__(self, state: State, interface: MooredSessionInterface) -> None:
+    def __init__(self, state: State, interface: MooredSessionInterface, taken: Taken) -> None:
         self.state = state
         self.interface = interface
+        self.taken = taken
 
     @property
     def counts(self) -> dict[str, int]:

@@ -15,7 +15,7 @@ TOPICS = {
     "MRD-D005": "who can read a secret that was made up",
     "MRD-D006": "state in memory",
     "MRD-D007": "names of variables in the environment and in `.env`",
-    "MRD-D008": "the settings of the application (only in `config check`)",
+    "MRD-D008": "the settings of the application",
     "MRD-D101": "the folder of the SQLite file",
     "MRD-D102": "who can read and write the SQLite file",
     "MRD-D103": "its journal",

@@ -6,18 +6,35 @@ from collections.abc import Iterator
 
 from flask import Flask
 
-from moored.cli.checks import Finding, adoption, note, ok, warning
+from moored.cli.checks import Finding, Severity, adoption, note, ok, warning
+from moored.cli.checks.engine import told
+from moored.errors import MooredError
+from moored.flask.config import read
+from moored.flask.extension import mooring
 from moored.flask.interface import MooredSessionInterface
 
 
 def check(app: Flask) -> Iterator[Finding]:
     """Everything about the app's own settings."""
+    made = settings(app)
+    yield made
     yield keeper(app)
     yield secure(app)
     yield same_site(app)
     yield http_only(app)
     yield debug(app)
-    yield from adoption.check(app)
+    if made.severity is Severity.OK:  # or the app serves nobody
+        yield from adoption.check(app)
+
+
+def settings(app: Flask) -> Finding:
+    """Are the settings as they can be, and were they made in time?"""
+    try:
+        read(app)
+        mooring(app).taken.check(app.config)
+    except MooredError as wrong:
+        return told("MRD-D008", wrong)
+    return ok("MRD-D008", "The settings of the app are as they can be.")
 
 
 def keeper(app: Flask) -> Finding:
