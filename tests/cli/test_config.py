@@ -48,7 +48,8 @@ def test_options(folder: Path) -> None:
 def test_the_defaults_are_those_of_the_engines(sqlite_url: str, redis_url: str) -> None:
     with State(sqlite_url) as state:
         engine: Any = state.binding.engine
-        assert engine._synchronous == DEFAULTS["synchronous"]
+        (found,) = engine._connections.read(1.0, lambda db: db.execute("PRAGMA synchronous").fetchone())
+        assert found == {"normal": 1, "full": 2}[DEFAULTS["synchronous"]]
         assert state.binding.policy.deadline == DEFAULTS["deadline"]
     with State(redis_url.partition("?")[0]) as state:
         engine = state.binding.engine
