@@ -65,6 +65,22 @@ def make_app(*, moored: Init = Moored, login_first: bool = False, **config: Any)
         logout_user()
         return "goodbye"
 
+    @app.post("/leave")
+    def leave() -> str:
+        session().logout()
+        return "goodbye"
+
+    @app.post("/anew/<name>")
+    def anew(name: str) -> str:
+        session().clear()
+        login_user(User(name), remember=True)
+        return "hello again"
+
+    @app.post("/renew")
+    def renew() -> str:
+        session().regenerate()
+        return "renewed"
+
     @app.post("/confirm")
     @login_required  # type: ignore[untyped-decorator]
     def confirm() -> str:

@@ -5,10 +5,11 @@ Several apps on one URL stand for the workers of one application.
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from datetime import timedelta
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from flask import Flask, session
@@ -21,11 +22,12 @@ from werkzeug.test import TestResponse
 
 from moored import ConfigurationError, State
 from moored.commands import Drop, Patch, Read, Record
-from moored.flask import Moored
+from moored.flask import FlaskSession, Moored
 from moored.flask.extension import mooring
 from moored.flask.login import SUFFIX, Remembering
 from moored.flask.testing import in_memory, sign_in
-from moored.kinds.sessions.browsers import LONGEST_COOKIE
+from moored.kinds.sessions.browsers import LONGEST_COOKIE, browsers_of
+from moored.kinds.sessions.record import session_key
 from moored.kinds.sessions.settings import DAY
 from moored.kinds.sessions.subjects import subject_key
 from moored.policy import Sent
@@ -482,6 +484,278 @@ def test_an_unknown_flask_login_is_refused(close: Close, monkeypatch: pytest.Mon
     monkeypatch.setattr("moored.flask.login.USED", ("_something_else",))
     with pytest.raises(ConfigurationError, match="cannot be revoked"):
         browser(app).get("/open")
+
+
+# --- Ending one session ----------------------------------------------------------------------------
+
+
+def selector(client: FlaskClient) -> str:
+    """The public name of the session that the browser has."""
+    with client.session_transaction() as kept:
+        assert isinstance(kept, FlaskSession)
+        assert kept.selector is not None
+        return kept.selector
+
+
+def remembered_browser(app: Flask, name: str = "ann") -> FlaskClient:
+    client = browser(app)
+    client.post(f"/in/{name}?remember=1")
+    return client
+
+
+def begin_anew(client: FlaskClient) -> FlaskClient:
+    """The browser was closed: it has nothing but its remember-me cookies."""
+    client.delete_cookie("session")
+    return client
+
+
+def is_out(app: Flask, **cookies: str) -> bool:
+    """Is what a browser has refused, and so that it is told to forget it?"""
+    client = browser(app, **cookies)
+    return me(client) == "302" and remember_cookies(client) == {TOKEN: "", EPOCH: ""}
+
+
+def test_a_device_that_was_signed_out_does_not_come_back(worker: Worker) -> None:
+    here, there = worker(), worker()
+    laptop, phone = remembered_browser(here), remembered_browser(there)
+    copied = remember_cookies(phone)
+    assert state_of(here).sessions.revoke(selector(phone), subject="ann") is True
+    assert me(phone) == "302", "a signed-out device came back"
+    assert remember_cookies(phone) == {TOKEN: "", EPOCH: ""}
+    for app in (here, there):
+        assert is_out(app, **copied), "a copy of its cookie came back"
+        assert is_out(app, **{TOKEN: copied[TOKEN]}), "a copy came back without what says which browser"
+    assert [info.selector for info in state_of(here).sessions.of("ann")] == [selector(laptop)]
+    assert me(laptop) == "ann"
+    assert me(begin_anew(laptop)) == "ann", "the other device is remembered still"
+
+
+def test_its_cookie_is_refused_also_if_it_was_what_signed_the_device_in(worker: Worker) -> None:
+    app = worker()
+    phone = remembered_browser(app)
+    first = selector(phone)
+    assert me(begin_anew(phone)) == "ann"
+    assert selector(phone) != first
+    assert state_of(app).sessions.revoke(selector(phone)) is True, "by an operator"
+    assert state_of(app).sessions.of("ann") == [], "what it had before the browser was closed ends with it"
+    assert is_out(app, **remember_cookies(phone))
+
+
+def test_a_device_whose_session_has_expired_can_be_signed_out_still(worker: Worker) -> None:
+    app = worker()
+    phone = remembered_browser(app)
+    name = selector(phone)
+
+    async def expire() -> None:
+        await Drop(session_key(name))
+        await Patch(subject_key("ann"), unset=("s." + name,))
+
+    run(app, expire())
+    assert state_of(app).sessions.revoke(name, subject="bob") is False
+    assert me(browser(app, **remember_cookies(phone))) == "ann"
+    phone = remembered_browser(app)
+    name = selector(phone)
+    run(app, expire())
+    assert state_of(app).sessions.revoke(name, subject="ann") is False, "it was not alive"
+    assert is_out(app, **remember_cookies(phone))
+
+
+def test_a_device_that_is_signed_out_while_its_cookie_signs_it_in(worker: Worker) -> None:
+    """Between the look at the cookie and the end of the request."""
+    here, there = worker(), worker()
+    phone = remembered_browser(here)
+    name = selector(phone)
+
+    def meanwhile(sender: Flask, **_: object) -> None:
+        state_of(there).sessions.revoke(name, subject="ann")
+
+    with user_loaded_from_cookie.connected_to(meanwhile, here):
+        assert begin_anew(phone).get("/me").status_code == 409
+    assert me(phone) == "302"
+    assert state_of(here).sessions.of("ann") == []
+
+
+def test_a_device_that_is_signed_out_while_the_password_is_given_there(worker: Worker) -> None:
+    """Who gave it is in, and remembered; a copy that was made of the cookie before is not good again."""
+    here, there = worker(), worker()
+    phone = remembered_browser(here)
+    name, copied = selector(phone), remember_cookies(phone)
+
+    def meanwhile(sender: Flask, **_: object) -> None:
+        state_of(there).sessions.revoke(name, subject="ann")
+
+    with user_logged_in.connected_to(meanwhile, here):
+        assert begin_anew(phone).post("/in/ann?remember=1&check=1").status_code == 200
+    assert me(phone) == "ann"
+    assert me(begin_anew(phone)) == "ann"
+    assert is_out(here, **copied)
+
+
+@pytest.mark.parametrize("known", [True, False])
+def test_a_slow_request_of_a_device_that_was_signed_out(worker: Worker, known: bool) -> None:
+    here, there = worker(REMEMBER_COOKIE_REFRESH_EACH_REQUEST=True), worker()
+
+    @here.get("/slow")
+    def slow() -> str:
+        session["note"] = current_user.id
+        cast(FlaskSession, session).regenerate()
+        state_of(there).sessions.revoke(name, subject="ann")
+        return "slow"
+
+    thief = remembered_browser(here)
+    name = selector(thief)
+    if not known:
+        thief.delete_cookie(EPOCH)
+    assert thief.get("/slow").text == "slow"
+    assert me(thief) == "302"
+    assert state_of(here).sessions.of("ann") == []
+
+
+@pytest.mark.parametrize("how", ["/out", "/leave", "/in/bob"])
+def test_a_copy_of_the_cookie_does_not_survive_a_sign_out(worker: Worker, how: str) -> None:
+    app = worker()
+    other, client = remembered_browser(app), remembered_browser(app)
+    copied = remember_cookies(client)
+    twin = browser(app, **copied)
+    assert me(twin) == "ann"
+    client.post(how)
+    assert is_out(app, **copied), "a copied cookie outlived the sign-out"
+    assert me(begin_anew(twin)) == "302"
+    if how != "/in/bob":
+        assert me(client) == "302", "who signed out came back"
+    assert me(begin_anew(other)) == "ann", "another browser of hers was signed out"
+
+
+def test_the_end_over_the_maximum_is_not_one_of_the_browser(close: Close) -> None:
+    """A browser that is closed every day leaves sessions behind, of which the oldest ends at some time."""
+    app = close(make_app(MOORED_URL="memory:", MOORED_SESSIONS_PER_SUBJECT=2))
+    client = remembered_browser(app)
+    for _ in range(4):
+        assert me(begin_anew(client)) == "ann"
+    assert len(state_of(app).sessions.of("ann")) == 2
+    assert len(browsers_of(record_of(app, "ann"))) == 1
+
+
+def test_more_browsers_than_are_remembered(close: Close) -> None:
+    app = close(make_app(MOORED_URL="memory:", MOORED_SESSIONS_PER_SUBJECT=2))
+    first, second = remembered_browser(app), remembered_browser(app)
+    assert me(begin_anew(first)) == "ann"
+    remembered_browser(app)
+    assert len(browsers_of(record_of(app, "ann"))) == 2
+    assert is_out(app, **remember_cookies(second)), "it was not used for longest"
+    assert me(begin_anew(first)) == "ann"
+
+
+@pytest.mark.parametrize("again", ["/in/ann", "/in/ann?remember=1", "/anew/ann", "/confirm", "/renew"])
+def test_a_browser_keeps_its_name(worker: Worker, again: str) -> None:
+    """Whatever signs its user in there again, with the session or without: the cookie ends with it."""
+    app = worker()
+    for client in (remembered_browser(app), begin_anew(remembered_browser(app))):
+        copied = remember_cookies(client)
+        client.post(again)
+        assert me(client) == "ann"
+        state_of(app).sessions.revoke(selector(client), subject="ann")
+        assert is_out(app, **remember_cookies(client))
+        assert is_out(app, **copied)
+
+
+def test_a_cookie_for_somebody_who_was_signed_in_already(worker: Worker) -> None:
+    """Nothing was signed in to, so the session has no name for its browser: it ends with any of hers."""
+    app = worker()
+    old = remembered_browser(app)
+    for _ in range(2):
+        client, other = browser(app), remembered_browser(app)
+        client.post("/in/ann")
+        client.post("/in/ann?remember=1")
+        cookies = remember_cookies(client)
+        assert cookies[EPOCH]
+        assert me(browser(app, **cookies)) == "ann"
+        state_of(app).sessions.revoke(selector(other), subject="ann")
+        assert is_out(app, **cookies)
+    assert me(begin_anew(old)) == "ann"
+
+
+def test_what_a_cookie_without_a_name_begins_has_one(worker: Worker) -> None:
+    app = worker()
+    client = browser(app)
+    client.post("/in/ann")
+    client.post("/in/ann?remember=1")
+    before = value(client, EPOCH)
+    assert me(begin_anew(client)) == "ann"
+    assert len(value(client, EPOCH)) > len(before)
+    other = remembered_browser(app)
+    state_of(app).sessions.revoke(selector(other), subject="ann")
+    assert me(begin_anew(client)) == "ann", "another device was signed out"
+    state_of(app).sessions.revoke(selector(client), subject="ann")
+    assert is_out(app, **remember_cookies(client))
+
+
+def test_what_it_costs(worker: Worker) -> None:
+    app = worker()
+    ordinary, client = browser(app), browser(app)
+    ordinary.post("/in/ann")
+    with steps(app) as plainly:
+        browser(app).post("/in/ann")
+    client.post("/in/ann?remember=1")
+    with steps(app) as remembering:
+        browser(app).post("/in/ann?remember=1")
+    assert remembering == plainly, "to be remembered costs a sign-in no further step"
+    with steps(app) as by_cookie:
+        me(begin_anew(client))
+    assert by_cookie == [("Read",), ("Patch",), ("Put",)]
+
+    async def fields(name: str) -> set[str]:
+        record = await Read(session_key(name))
+        assert record is not None
+        return {name for name in record.fields if name[:1] == "@"}
+
+    ours, theirs = run(app, fields(selector(client))), run(app, fields(selector(ordinary)))
+    assert ours - theirs == {"@browser"}
+
+
+def test_plain_remember_cookies_end_where_any_device_is_signed_out(worker: Worker) -> None:
+    """Nobody knows in which browser they are; a sign-out of one's own leaves them, as it did."""
+    app = worker()
+    ordinary = browser(app)
+    ordinary.post("/in/ann")
+    remembered_browser(app).post("/out")
+    assert me(browser(app, **plain(app))) == "ann"
+    state_of(app).sessions.revoke(selector(ordinary), subject="ann")
+    assert is_out(app, **plain(app))
+    assert me(browser(app, **plain(app, "bob"))) == "bob"
+    record = record_of(app, "ann")
+    assert record.expires is not None
+    assert record.expires - record.at > LONGEST_COOKIE
+
+
+def test_a_cookie_of_two_browsers_is_none(worker: Worker) -> None:
+    app = worker()
+    one, other = remembered(app), remembered(app)
+    raw, more = (base64.urlsafe_b64decode(cookies[EPOCH] + "=") for cookies in (one, other))
+    for mixed in (raw[:10] + more[10:], more[:10] + raw[10:], raw[10:], raw[:10], raw + b"0"):
+        made = base64.urlsafe_b64encode(mixed).decode().rstrip("=")
+        assert is_out(app, **{TOKEN: one[TOKEN], EPOCH: made})
+    assert me(browser(app, **one)) == "ann"
+
+
+def test_sessions_in_cookies_end_with_their_browser(close: Close) -> None:
+    app = close(make_app(MOORED_URL="memory:", MOORED_SESSION_STORE="signed-cookie"))
+    client, other = remembered_browser(app), remembered_browser(app)
+    copied = {"session": value(client), **remember_cookies(client)}
+    assert me(browser(app, session=copied["session"])) == "ann"
+    client.post("/out")
+    assert me(client) == "302"
+    assert me(browser(app, **copied)) == "302"
+    assert me(other) == "ann"
+    assert state_of(app).sessions.revoke(selector(other), subject="ann") is False, (
+        "no engine knows that it lives"
+    )
+    assert me(other) == "302"
+    assert is_out(app, **remember_cookies(other))
+    client.post("/in/ann?remember=1")
+    client.post("/anew/ann")
+    assert me(client) == "ann"
+    assert me(begin_anew(client)) == "ann"
 
 
 # --- Remember-me cookies from before the move --------------------------------------------------------

@@ -79,5 +79,6 @@ def put_on_list(
     over = max(0, len(others) + 1 - settings.each)
     until = record.at - remember_for(settings)
     gone = [name for at, name in enumerate(oldest) if at < over or others[name] < until]
-    entry = Browser(record.at, selector)
+    # Later than every other, also within one millisecond: it tells which was used longest ago.
+    entry = Browser(max([record.at, *[used + 1 for used in others.values()]]), selector)
     return {browser_field(browser): _encode(entry)}, tuple([browser_field(name) for name in gone])
