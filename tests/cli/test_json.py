@@ -24,7 +24,7 @@ SESSION = {
 RECORD = {"key", "status", "record_version", "changed", "expires", "size", "operations", "fields"}
 TOP = {
     *("url", "engine", "at", "counted", "complete", "looked_at", "sampled", "signed_in", "visitors", "ended"),
-    *("used", "oldest", "newest", "recent", "server"),
+    *("used", "oldest", "newest", "recent", "server", "not_carried_over"),
 }
 KEYS = {"did", "keys", "told"}
 BENCH = {"url", "engine", "clients", "results", "remarks"}

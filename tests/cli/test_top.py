@@ -24,7 +24,7 @@ from moored.testing.servers import RedisServer, free_port
 
 MEMBERS = {
     *("url", "engine", "at", "counted", "complete", "looked_at", "sampled", "signed_in", "visitors", "ended"),
-    *("used", "oldest", "newest", "recent", "server"),
+    *("used", "oldest", "newest", "recent", "server", "not_carried_over"),
 }
 OF_REDIS = {
     *("server_version", "commands_per_second", "reads_per_second", "changes_per_second"),

@@ -18,6 +18,7 @@ from msgspec import Struct
 from moored.commands import Page, Read, Record, Scan, Together
 from moored.kinds.sessions.record import as_datetime, integer, text
 from moored.state import State
+from moored.web.remember import FIRST
 
 KINDS: Final = {"session": "sessions", "subject": "subjects", "counter": "counters"}
 MOST = 100_000  # keys that are counted
@@ -43,13 +44,15 @@ class Census(Struct, frozen=True):
     """What was found.
 
     ``counted`` are records by kind, ``complete`` if there are no more; ended sessions, which
-    are remembered for ten minutes, are among them.  All else is about the ``looked_at``
+    are remembered for ten minutes, are among them.  ``adopting``: sessions of another library
+    are, or were, taken over.  All else is about the ``looked_at``
     sessions, which are all of them, unless they were ``sampled`` at random: ``used`` is how many
     were used in the last minute, and so on.
     """
 
     counted: dict[str, int]
     complete: bool
+    adopting: bool
     looked_at: int
     sampled: bool
     signed_in: int
@@ -66,7 +69,7 @@ def take(state: State) -> Census:
     run = state.binding.run
     counts: Counter[str] = Counter()
     selectors: list[str] = []
-    cursor, complete = "", False
+    cursor, complete, adopting = "", False, False
     keys: set[str] = set()  # Redis may name a key twice
     while not complete and len(keys) < MOST:
         page = run(_page(cursor))
@@ -77,6 +80,7 @@ def take(state: State) -> Census:
                 counts[KINDS.get(kind, "others")] += 1
                 if kind == "session":
                     selectors.append(name)
+                adopting = adopting or (kind == "adoption" and key != FIRST)
         cursor, complete = page.cursor, not page.cursor
     sampled = not complete or len(selectors) > SAMPLE
     if len(selectors) > SAMPLE:
@@ -86,7 +90,7 @@ def take(state: State) -> Census:
         batch = selectors[first : first + BATCH]
         records = run(_read(batch))
         found += [(name, record) for name, record in zip(batch, records, strict=True) if record is not None]
-    return _summed(counts, complete, sampled, found)
+    return _summed(counts, complete, adopting, sampled, found)
 
 
 async def _page(cursor: str) -> Page:
@@ -97,7 +101,9 @@ async def _read(selectors: Iterable[str]) -> list[Record | None]:
     return await Together(*[Read(f"session:{selector}", FIELDS) for selector in selectors])
 
 
-def _summed(counts: Counter[str], complete: bool, sampled: bool, found: list[tuple[str, Record]]) -> Census:
+def _summed(
+    counts: Counter[str], complete: bool, adopting: bool, sampled: bool, found: list[tuple[str, Record]]
+) -> Census:
     now = max([record.at for _, record in found], default=0)  # the server's
     alive = [_seen(selector, record) for selector, record in found if not record.dead]
     ages = [(now - _milliseconds(session.last_seen)) / 1000 for session in alive]
@@ -106,6 +112,7 @@ def _summed(counts: Counter[str], complete: bool, sampled: bool, found: list[tup
     return Census(
         {name: counts[name] for name in (*KINDS.values(), *(["others"] if counts["others"] else []))},
         complete,
+        adopting,
         len(found),
         sampled,
         sum([session.subject is not None for session in alive]),

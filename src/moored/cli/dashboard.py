@@ -20,7 +20,7 @@ BAR = 18  # columns of the longest bar, where there is room
 BESIDE = 42  # columns of a panel that names and numbers take
 EIGHTHS = " ▏▎▍▌▋▊▉█"
 STEPS = "▁▂▃▄▅▆▇█"
-PANELS = 16  # lines that everything but the rows of sessions takes
+PANELS = 13  # lines that everything but the rows of sessions and those of the counts takes
 SHARES = 7  # lines of what sessions are, and when they were used
 STYLES = {"signed in": "green", "visitors": "cyan", "ended lately": "red"}
 
@@ -32,7 +32,7 @@ def draw(picture: Picture, interval: float, size: tuple[int, int], error: str = 
     both.add_column(ratio=1)
     both.add_column(ratio=1)
     both.add_row(_state(picture, min(BAR, width // 2 - BESIDE)), _engine(picture))
-    return Group(_head(picture, interval, error), both, _recent(picture, height - PANELS))
+    return Group(_head(picture, interval, error), both, _recent(picture, height - PANELS - len(counts(picture))))
 
 
 def _head(picture: Picture, interval: float, error: str) -> RenderableType:
@@ -54,7 +54,7 @@ def _state(picture: Picture, columns: int) -> Panel:
     grid.add_column(style="dim", no_wrap=True)
     grid.add_column(justify="right", no_wrap=True)
     grid.add_column(no_wrap=True)
-    for name, counted in counts(census):
+    for name, counted in counts(picture):
         grid.add_row(name, Text(counted, style="bold"), "")
     for name, number in shares(census):
         grid.add_row(name, f"{number:,}", _bar(number, census.looked_at, columns, STYLES.get(name, "blue")))
@@ -82,7 +82,7 @@ def _engine(picture: Picture) -> Panel:
         inside += ["", Text(_line(picture.busy), style="yellow", no_wrap=True, overflow="crop")]
     if not picture.server:
         inside = [Align.center(Text(f"{picture.engine} tells nothing of itself", style="dim"))]
-    return _panel(Group(*inside), picture.engine, "", height=len(counts(picture.census)) + SHARES + 2)
+    return _panel(Group(*inside), picture.engine, "", height=len(counts(picture)) + SHARES + 2)
 
 
 def _line(busy: Sequence[float]) -> str:

@@ -11,7 +11,7 @@ from collections import deque
 from datetime import UTC, datetime
 from importlib.util import find_spec
 from types import FrameType, TracebackType
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import click
 from msgspec import Struct, to_builtins
@@ -19,10 +19,14 @@ from msgspec import Struct, to_builtins
 from moored.cli import screen, words
 from moored.cli.census import Census, take
 from moored.cli.command import Command, json_option, put_json, url_option
+from moored.cli.left_over import LeftOver, left_over
 from moored.cli.pulse import Pulse, pulse_of
-from moored.cli.target import opened
+from moored.cli.target import opened, target
 from moored.errors import MooredError
 from moored.state import State
+
+if TYPE_CHECKING:
+    from flask import Flask
 
 LEAVE, ESCAPE = b"qQ", b"\x1b"
 HISTORY = 60  # looks whose rate is drawn
@@ -36,6 +40,7 @@ class Picture(Struct, frozen=True):
     engine: str
     at: datetime
     census: Census
+    left_over: LeftOver | None
     counted_at: datetime
     server: dict[str, Any]
     busy: tuple[float, ...] = ()  # the rate that the engine tells, at the looks before and now
@@ -44,9 +49,10 @@ class Picture(Struct, frozen=True):
 class Watch:
     """Looks at a state again and again, and counts no more often than is cheap."""
 
-    def __init__(self, state: State, pulse: Pulse) -> None:
-        self._state, self._pulse = state, pulse
+    def __init__(self, state: State, pulse: Pulse, app: Flask | None = None) -> None:
+        self._state, self._pulse, self._app = state, pulse, app
         self._census: Census | None = None
+        self._left_over: LeftOver | None = None
         self._counted_at = datetime.now(UTC)
         self._again = 0.0
         self._busy: deque[float] = deque(maxlen=HISTORY)
@@ -56,6 +62,7 @@ class Watch:
         began = time.monotonic()
         if self._census is None or began >= self._again:
             self._census, self._counted_at = take(self._state), datetime.now(UTC)
+            self._left_over = left_over(self._app, self._census)
             ended = time.monotonic()
             self._again = ended + (ended - began) / SHARE
         server = self._pulse.look()
@@ -67,6 +74,7 @@ class Watch:
             self._state.binding.engine.name,
             datetime.now(UTC),
             self._census,
+            self._left_over,
             self._counted_at,
             server,
             tuple(self._busy),
@@ -95,7 +103,7 @@ def top(once: bool, interval: float, as_json: bool) -> None:
     context = click.get_current_context()
     pulse = pulse_of(state)
     context.call_on_close(pulse.close)
-    watch = Watch(state, pulse)
+    watch = Watch(state, pulse, target().app)
     picture = watch.look()
     if as_json:
         put_json(_members(picture))
@@ -170,19 +178,29 @@ class Keyboard:
 
 def _members(picture: Picture) -> dict[str, Any]:
     census: dict[str, Any] = to_builtins(picture.census)
+    del census["adopting"]  # what is said of that is below
     return {
         "url": picture.url,
         "engine": picture.engine,
         "at": picture.at,
         **census,
+        "not_carried_over": picture.left_over,
         "server": picture.server,
     }
 
 
-def counts(census: Census) -> list[tuple[str, str]]:
-    """Records by kind, in words: "over" where there are more than were counted."""
-    over = "" if census.complete else "over "
-    return [(name, f"{over}{number:,}") for name, number in census.counted.items()]
+def counts(picture: Picture) -> list[tuple[str, str]]:
+    """Records by kind, in words: "over" where there are more than were counted.
+
+    Then what is not among them: sessions that another library still has.
+    """
+    over = "" if picture.census.complete else "over "
+    found = [(name, f"{over}{number:,}") for name, number in picture.census.counted.items()]
+    if (left := picture.left_over) is not None:
+        least = "" if left.complete else "at least "
+        number = "not counted" if left.sessions is None else f"{least}{left.sessions:,}"
+        found.append(("not carried over", number))
+    return found
 
 
 def shares(census: Census) -> list[tuple[str, int]]:
@@ -239,7 +257,7 @@ def told(server: dict[str, Any]) -> list[tuple[str, str]]:
 
 def _print(picture: Picture) -> None:
     census = picture.census
-    screen.card([("state", picture.url), ("at", words.moment(picture.at)), *counts(census)])
+    screen.card([("state", picture.url), ("at", words.moment(picture.at)), *counts(picture)])
     screen.say(f"\n{basis(census).capitalize()}:")
     screen.card([(name, f"{number:,}") for name, number in shares(census)])
     if server := told(picture.server):

@@ -33,10 +33,11 @@ def adopting(app: Flask) -> Adopting | None:
 def elsewhere(app: Flask) -> str:
     """Where sessions stay while workers without Moored may serve, or "" if that is over."""
     store = adopting(app)
-    return _names(store) if store is not None and _seconds_left(app, store) > 0 else ""
+    return names(store) if store is not None and _seconds_left(app, store) > 0 else ""
 
 
-def _names(store: Adopting) -> str:
+def names(store: Adopting) -> str:
+    """From whom they are taken over."""
     return " and ".join(old.name for old in store.olds)
 
 
@@ -53,30 +54,30 @@ async def _read(key: str) -> Record | None:
 
 def remaining(app: Flask, store: Adopting) -> Finding:
     """How many sessions the old library still has."""
-    names = _names(store)
+    who = names(store)
     if (seconds := _seconds_left(app, store)) > 0:
         return note(
             "MRD-D306",
-            f"For another {span(timedelta(seconds=seconds))}, sessions stay with {names}, where workers"
+            f"For another {span(timedelta(seconds=seconds))}, sessions stay with {who}, where workers"
             " without Moored find them.",
             "When none is serving any more: MOORED_ALONGSIDE = 0, and restart. Until then you can go back.",
         )
     if not rows(store):
         return note(
             "MRD-D306",
-            f"Sessions are carried over from {names} when their browsers come.",
+            f"Sessions are carried over from {who} when their browsers come.",
             "Take MOORED_ADOPT out when all others have expired (PERMANENT_SESSION_LIFETIME).",
         )
     count, all_seen = left(store)
     if count == 0 and all_seen:
         return note(
             "MRD-D306",
-            f"No session is left with {names}.",
+            f"No session is left with {who}.",
             _farewell(app),
         )
     return note(
         "MRD-D306",
-        f"{'' if all_seen else 'At least '}{count:,} sessions are left with {names}.",
+        f"{'' if all_seen else 'At least '}{count:,} sessions are left with {who}.",
         "Each is carried over when it is used; `flask moored adopt` does it for all of them.",
     )
 
