@@ -32,7 +32,8 @@ def draw(picture: Picture, interval: float, size: tuple[int, int], error: str = 
     both.add_column(ratio=1)
     both.add_column(ratio=1)
     both.add_row(_state(picture, min(BAR, width // 2 - BESIDE)), _engine(picture))
-    return Group(_head(picture, interval, error), both, _recent(picture, height - PANELS - len(counts(picture))))
+    room = height - PANELS - len(counts(picture))
+    return Group(_head(picture, interval, error), both, _recent(picture, room))
 
 
 def _head(picture: Picture, interval: float, error: str) -> RenderableType:
