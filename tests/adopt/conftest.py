@@ -9,12 +9,29 @@ import pytest
 import redis
 from flask import Flask
 from flask_sqlalchemy import SQLAlchemy
+from tests.adopt.databases import KINDS, DatabaseUrl
 from tests.adopt.shops import Pair, after, before
 
 from moored.flask.extension import mooring
+from moored.testing.mariadb_server import MariaDBServer
+from moored.testing.postgres_server import PostgresServer
 from moored.testing.servers import RedisServer
 
-KINDS = ["redis", "signed", "sqlalchemy", "files", "cookie"]
+
+@pytest.fixture
+def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> DatabaseUrl:
+    """The URL, for SQLAlchemy, of the test's own database of one of the kinds in ``DATABASES``."""
+
+    def url(kind: str) -> str:
+        if kind == "sqlite":
+            return f"sqlite:///{tmp_path}/old.db"
+        if kind == "postgresql":
+            server: PostgresServer | MariaDBServer = request.getfixturevalue("postgres")
+            return server.url.replace("://", "+psycopg://", 1)
+        server = request.getfixturevalue("mariadb")
+        return server.url.replace("://", "+pymysql://", 1)
+
+    return url
 
 
 @pytest.fixture(params=KINDS)
@@ -24,7 +41,7 @@ def kind(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.fixture
-def pair(kind: str, tmp_path: Path, redis_server: RedisServer) -> Iterator[Pair]:
+def pair(kind: str, tmp_path: Path, redis_server: RedisServer, database_url: DatabaseUrl) -> Iterator[Pair]:
     """Makes the shop as it was and as it is, which share what the old library shares."""
     made: list[Flask] = []
     clients: list[redis.Redis] = []
@@ -45,12 +62,12 @@ def pair(kind: str, tmp_path: Path, redis_server: RedisServer) -> Iterator[Pair]
                     "SESSION_KEY_PREFIX": prefix,
                     "SESSION_USE_SIGNER": kind == "signed",
                 }
-            case "sqlalchemy":
+            case "sqlite" | "postgresql" | "mariadb":
                 return {
                     **common,
                     "SESSION_TYPE": "sqlalchemy",
                     "SESSION_SQLALCHEMY": SQLAlchemy(),
-                    "SQLALCHEMY_DATABASE_URI": f"sqlite:///{tmp_path}/old.db",
+                    "SQLALCHEMY_DATABASE_URI": database_url(kind),
                 }
             case "files":
                 folder = str(tmp_path / "files")
@@ -70,5 +87,8 @@ def pair(kind: str, tmp_path: Path, redis_server: RedisServer) -> Iterator[Pair]
     for app in made:
         if "moored" in app.extensions:
             mooring(app).state.close()
+        if "sqlalchemy" in app.extensions:
+            with app.app_context():
+                app.extensions["sqlalchemy"].engine.dispose()
     for client in clients:
         client.close()

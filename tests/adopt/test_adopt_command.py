@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 from flask import Flask
+from tests.adopt.databases import DATABASES
 from tests.adopt.shops import Browser, Pair, after, before
 
 from moored.flask.cli import group
@@ -17,7 +18,7 @@ from moored.kinds.sessions.record import COOKIE_LENGTH
 MANY = 30
 
 
-@pytest.fixture(params=["redis", "sqlalchemy", "files"])
+@pytest.fixture(params=["redis", *DATABASES, "files"])
 def kind(request: pytest.FixtureRequest) -> str:
     """Where the old sessions are."""
     return str(request.param)

@@ -9,6 +9,7 @@ from typing import Any
 import flask
 import pytest
 from flask import Flask
+from tests.adopt.databases import ALL_KINDS
 from tests.adopt.shops import Browser, Pair, after, store
 
 from moored import ConfigurationError
@@ -16,6 +17,12 @@ from moored.flask.extension import mooring
 from moored.kinds.sessions.record import COOKIE_LENGTH
 
 HOUR = 3600
+
+
+@pytest.fixture(params=ALL_KINDS)
+def kind(request: pytest.FixtureRequest) -> str:
+    """Where the old sessions are."""
+    return str(request.param)
 
 
 def close(app: Flask) -> None:

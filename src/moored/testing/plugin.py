@@ -50,7 +50,7 @@ def postgres(postgres_server: PostgresServer) -> PostgresServer:
 @pytest.fixture(scope="session")
 def mariadb_server() -> Iterator[MariaDBServer]:
     """A MariaDB server for this run, as ``redis_server``.  Its zone is far from UTC."""
-    with MariaDBServer("--default-time-zone=+14:00") as server:
+    with MariaDBServer("--default-time-zone=-11:00") as server:
         yield server
 
 

@@ -4,18 +4,21 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from tests.adopt.databases import DatabaseUrl
 from tests.adopt.places.peers import KINDS, Peer
 
 from moored.testing.servers import RedisServer
 
 
 @pytest.fixture
-def make_peer(tmp_path: Path, redis_server: RedisServer) -> Iterator[Callable[..., Peer]]:
+def make_peer(
+    tmp_path: Path, redis_server: RedisServer, database_url: DatabaseUrl
+) -> Iterator[Callable[..., Peer]]:
     """Makes applications on Flask-Session."""
     made: list[Peer] = []
 
     def make(kind: str, **config: object) -> Peer:
-        made.append(Peer(kind, tmp_path, redis_server.port, **config))
+        made.append(Peer(kind, tmp_path, redis_server.port, database_url, **config))
         return made[-1]
 
     yield make

@@ -14,25 +14,28 @@ import flask_session
 import redis
 from cachelib.file import FileSystemCache
 from flask_sqlalchemy import SQLAlchemy
+from tests.adopt.databases import DATABASES, DatabaseUrl
 
 from moored.adopt.flask_session import flask_session as place_of
 from moored.adopt.place import Place
 from moored.adopt.redis_rows import RedisRows
 
 SECRET = "a secret of these tests"
-KINDS = ("redis", "redis json", "sqlalchemy", "filesystem", "cachelib", "cachelib md5")
+KINDS = ("redis", "redis json", *DATABASES, "filesystem", "cachelib", "cachelib md5")
 
 
 class Peer:
     """One application.  ``place`` is made from its settings, ``visit`` is a request to it."""
 
-    def __init__(self, kind: str, folder: Path, redis_port: int, **config: Any) -> None:
+    def __init__(
+        self, kind: str, folder: Path, redis_port: int, database_url: DatabaseUrl, **config: Any
+    ) -> None:
         self._ends = ExitStack()
         self.kind = kind
         self.app = flask.Flask("peer", instance_path=str(folder / "instance"))
         self.prefix = f"{secrets.token_hex(4)}:"
         self.app.config.update(SECRET_KEY=SECRET, SESSION_KEY_PREFIX=self.prefix, **config)
-        self.app.config.update(self._settings(kind, folder, redis_port))
+        self.app.config.update(self._settings(kind, folder, redis_port, database_url))
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", DeprecationWarning)  # Flask-Session's about its own settings
             flask_session.Session(self.app)
@@ -41,7 +44,9 @@ class Peer:
         self._do: Callable[[Any], object] = dict
         self.place = self.new_place()
 
-    def _settings(self, kind: str, folder: Path, redis_port: int) -> dict[str, Any]:
+    def _settings(
+        self, kind: str, folder: Path, redis_port: int, database_url: DatabaseUrl
+    ) -> dict[str, Any]:
         if kind.startswith("redis"):
             client = self._ends.enter_context(redis.Redis(port=redis_port, db=5))
             form = "json" if kind.endswith("json") else "msgpack"
@@ -50,8 +55,8 @@ class Peer:
                 "SESSION_REDIS": client,
                 "SESSION_SERIALIZATION_FORMAT": form,
             }
-        if kind == "sqlalchemy":
-            self.app.config["SQLALCHEMY_DATABASE_URI"] = f"sqlite:///{folder / 'peer.db'}"
+        if kind in DATABASES:
+            self.app.config["SQLALCHEMY_DATABASE_URI"] = database_url(kind)
             database = SQLAlchemy(self.app)
             self._ends.callback(self._dispose)
             return {"SESSION_TYPE": "sqlalchemy", "SESSION_SQLALCHEMY": database}

@@ -15,6 +15,7 @@ import flask
 import pytest
 import redis
 from flask_sqlalchemy import SQLAlchemy
+from tests.adopt.databases import DATABASES
 from tests.adopt.places.peers import SECRET, Peer
 
 from moored import ConfigurationError
@@ -136,9 +137,9 @@ def close(place: Any) -> None:
 
 
 def test_a_locked_database_changes_nothing(make_peer: MakePeer, tmp_path: Path) -> None:
-    peer = make_peer("sqlalchemy", SQLALCHEMY_ENGINE_OPTIONS={"connect_args": {"timeout": 0.01}})
+    peer = make_peer("sqlite", SQLALCHEMY_ENGINE_OPTIONS={"connect_args": {"timeout": 0.01}})
     row = peer.store(n=1)
-    other = sqlite3.connect(tmp_path / "peer.db", isolation_level=None)
+    other = sqlite3.connect(tmp_path / "old.db", isolation_level=None)
     other.execute("BEGIN EXCLUSIVE")
     for use in uses(peer.place, row):
         message = raised(use, Unavailable, row)
@@ -149,11 +150,11 @@ def test_a_locked_database_changes_nothing(make_peer: MakePeer, tmp_path: Path) 
 
 def test_a_change_that_is_not_confirmed_is_unknown(make_peer: MakePeer, tmp_path: Path) -> None:
     """A reader keeps SQLite from committing: only then does it refuse."""
-    peer = make_peer("sqlalchemy", SQLALCHEMY_ENGINE_OPTIONS={"connect_args": {"timeout": 0.01}})
+    peer = make_peer("sqlite", SQLALCHEMY_ENGINE_OPTIONS={"connect_args": {"timeout": 0.01}})
     row = peer.store(n=1)
     found = peer.place.read(row)
     assert found is not None
-    reader = sqlite3.connect(tmp_path / "peer.db", isolation_level=None)
+    reader = sqlite3.connect(tmp_path / "old.db", isolation_level=None)
     reader.execute("BEGIN")
     reader.execute("SELECT * FROM sessions").fetchone()
     raised(lambda: peer.place.replace(row, found.raw, VALUES, DAY), OutcomeUnknown, row)
@@ -161,8 +162,9 @@ def test_a_change_that_is_not_confirmed_is_unknown(make_peer: MakePeer, tmp_path
     assert peer.visit()["n"] == 1
 
 
-def test_where_there_is_no_table_there_are_no_sessions(make_peer: MakePeer) -> None:
-    peer = make_peer("sqlalchemy")
+@pytest.mark.parametrize("kind", DATABASES)
+def test_where_there_is_no_table_there_are_no_sessions(make_peer: MakePeer, kind: str) -> None:
+    peer = make_peer(kind)
     row = peer.store(n=1)
     with peer.engine.begin() as connection:
         connection.exec_driver_sql("DROP TABLE sessions")
@@ -175,7 +177,7 @@ def test_where_there_is_no_table_there_are_no_sessions(make_peer: MakePeer) -> N
 
 def test_tables_schemas_and_binds_are_those_of_the_settings(make_peer: MakePeer, tmp_path: Path) -> None:
     peer = make_peer(
-        "sqlalchemy",
+        "sqlite",
         SQLALCHEMY_BINDS={"people": f"sqlite:///{tmp_path / 'people.db'}"},
         SESSION_SQLALCHEMY_TABLE="visits",
     )
@@ -196,8 +198,9 @@ def test_tables_schemas_and_binds_are_those_of_the_settings(make_peer: MakePeer,
     assert "SESSION_SQLALCHEMY_BIND_KEY" in raised(peer.new_place().is_empty, ConfigurationError)
 
 
-def test_the_application_s_own_transaction_is_left_alone(make_peer: MakePeer) -> None:
-    peer = make_peer("sqlalchemy")
+@pytest.mark.parametrize("kind", DATABASES)
+def test_the_application_s_own_transaction_is_left_alone(make_peer: MakePeer, kind: str) -> None:
+    peer = make_peer(kind)
     row = peer.store(n=1)
     database = peer.app.config["SESSION_SQLALCHEMY"]
     with peer.app.app_context():

@@ -8,6 +8,7 @@ import threading
 import traceback
 from collections.abc import Callable
 
+from tests.adopt.databases import DATABASES
 from tests.adopt.places.peers import Peer
 
 from moored.adopt.place import Place
@@ -97,7 +98,7 @@ def fork(peer: Peer, row: str) -> int:
     signal.alarm(60)  # ends a child that hangs
     code = 1
     try:
-        if peer.kind == "sqlalchemy":
+        if peer.kind in DATABASES:
             peer.engine.dispose(close=False)  # as SQLAlchemy asks of those who fork
         for _ in range(EACH):
             add(peer.place, row)

@@ -13,6 +13,7 @@ from uuid import UUID
 
 import pytest
 from markupsafe import Markup
+from tests.adopt.databases import DATABASES
 from tests.adopt.places.peers import KINDS, Peer
 from tests.races.gates import until
 
@@ -254,7 +255,7 @@ def test_a_session_under_a_uuid_of_earlier_versions_is_read(peer: Peer) -> None:
 def put_raw(peer: Peer, row: str, raw: bytes) -> None:
     if peer.kind.startswith("redis"):
         peer.app.config["SESSION_REDIS"].set(row, raw)
-    elif peer.kind == "sqlalchemy":
+    elif peer.kind in DATABASES:
         from sqlalchemy import text
 
         with peer.engine.begin() as connection:
