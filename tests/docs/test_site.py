@@ -11,6 +11,7 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 import pytest
+from tests.browser.chromium import WIDTHS, chromium
 from tests.docs.pages import DOCS, ROOT
 
 import moored
@@ -19,6 +20,7 @@ from moored import AsyncState, State
 from moored.flask import FlaskSession
 from moored.kinds.counter import Counter
 from moored.kinds.sessions import Sessions
+from moored.web.lazy_session import LazySession
 from moored.web.session import WebSession
 
 # Attributes by which a browser fetches something, by the tag that has them.
@@ -90,6 +92,23 @@ def test_what_is_fetched_is_there(site: Path, html: dict[Path, Html]) -> None:
         assert missing == [], path
 
 
+def test_tables_of_names_fit_a_phone(site: Path) -> None:
+    """The row of a setting is a block there, and says of each cell what it is."""
+    wide = """() => [...document.querySelectorAll("table[data-blocks]")]
+        .filter(table => table.scrollWidth > innerWidth || table.clientWidth < innerWidth / 2)
+        .map(table => table.textContent.slice(0, 80))"""
+    with chromium() as browser:
+        page = browser.new_page(viewport={"width": WIDTHS[0], "height": 844})
+        for name in ("flask", "reference/engines", "client-side", "cli", "sessions", "bad-input"):
+            page.goto((site / name / "index.html").as_uri())
+            assert page.locator("table[data-blocks]").count(), name
+            assert page.evaluate(wide) == [], name
+        page.goto((site / "flask" / "index.html").as_uri())
+        default = page.locator("tr", has_text="MOORED_SESSION_MAX_DEPTH").locator("td").nth(1)
+        assert default.get_attribute("data-head") == "default"
+        assert default.evaluate("cell => getComputedStyle(cell, '::before').content") == '"default" ": "'
+
+
 def test_links_lead_to_pages_and_anchors(html: dict[Path, Html]) -> None:
     broken = []
     for path, page in html.items():
@@ -120,7 +139,8 @@ FIELDS = {"binding", "url"}
 
 
 def test_the_reference_has_every_public_name(site: Path, html: dict[Path, Html]) -> None:
-    of_session = {name for kind in (WebSession, FlaskSession) for name in _public(kind)} - INTERNAL
+    kinds = (LazySession, WebSession, FlaskSession)
+    of_session = {name for kind in kinds for name in _public(kind)} - INTERNAL
     expected = {
         *(f"moored.{kind.__name__}" for kind in (State, AsyncState)),
         *(f"moored.State.{name}" for kind in State.__mro__ for name in _public(kind) if name not in FIELDS),

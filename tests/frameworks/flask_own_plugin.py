@@ -20,7 +20,7 @@ import flask.sessions
 import pytest
 from flask import Flask
 
-import moored.web.session
+import moored.web.lazy_session
 from moored.flask import Moored
 from moored.flask.extension import mooring
 from moored.flask.interface import MooredSessionInterface
@@ -71,7 +71,7 @@ def inject() -> None:
     Flask.__init__ = with_moored  # type: ignore[method-assign]
     flask.sessions.SecureCookieSessionInterface = InjectedInterface  # type: ignore[misc, assignment]
     note(MooredSessionInterface, "open_session", "opened")
-    note(moored.web.session, "load", "looked")
+    note(moored.web.lazy_session, "load", "looked")
 
 
 def note(owner: Any, function: str, what: str) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 from moored.codec import decode, encode
 from moored.errors import CorruptRecord, MisuseError
@@ -12,6 +12,11 @@ from moored.kinds.sessions.subjects import Gate
 from moored.web.host import SessionHost, log
 
 SCALARS = frozenset({str, int, float, bool, bytes, type(None)})
+
+Fate = Literal["kept", "wiped", "ending", "ended"]
+"""What becomes of the stored session: it is kept, even if emptied; a visitor's was cleared, so that a
+sign-in is to start anew ("wiped"); it is to end with the request ("ending"); it was ended everywhere
+("ended")."""
 
 
 class Draft:
@@ -23,24 +28,26 @@ class Draft:
 
     def __init__(self, host: SessionHost, cookie: Proof | None = None) -> None:
         self.host = host
+        # What there is.
         self.cookie: Proof | None = cookie  # what the browser has
-        self.sent: Proof | None = None  # what it is to be given
         self.session: Session | None = None
+        self.late = False  # the cookie was superseded a moment ago: this request was under way then
+        self.without = False  # the request is served without a session: an outage, or damage
+        self.damage: CorruptRecord | None = None  # a stored value that could not be read
+        # What the request makes of it.
         self.values: dict[str, Any] = {}  # decoded or written
         self.written: set[str] = set()  # names that were given a value, whatever it was before
         self.removed: set[str] = set()
-        self.late = False  # the cookie was superseded a moment ago: this request was under way then
-        self.without: bool = False  # an outage: the request is served without a session
-        self.damage: CorruptRecord | None = None  # a stored value that could not be read
-        self.cleared: bool = False  # the stored session is to be ended
-        self.wiped: bool = False  # a visitor's session was cleared: signing in after that starts anew
-        self.left = False  # ended everywhere, this one included
+        self._originals: dict[str, Any] = {}  # values as they were decoded
+        self.fate: Fate = "kept"
+        self.gate: Gate | None = None  # read before somebody signs in
         self.login: str | None = None  # who is to be signed in
         self.renewed = False  # the browser is to get another cookie, whoever is signed in
+        self.exclusive = False  # the request has the session to itself just now
+        # What was stored, and is to be sent.
         self.changed = False  # something was saved already
-        self.resend = False  # the browser's copy of the cookie is to have another lifetime
-        self.gate: Gate | None = None
-        self._originals: dict[str, Any] = {}  # values as they were decoded
+        self.sent: Proof | None = None  # what the browser is to be given
+        self.resend = False  # its copy of the cookie is to have another lifetime
 
     # --- As a mapping -------------------------------------------------------------------------
 
@@ -77,28 +84,47 @@ class Draft:
         """Is it certain without a look at the bytes that nothing was made of this name?"""
         if name not in self.values:
             return name not in self.removed
-        if self.cleared or name not in self._originals:
+        if self.fate == "ending" or name not in self._originals:
             return False
         value = self.values[name]
         return value is self._originals[name] and type(value) in SCALARS
 
     def names(self) -> list[str]:
         """The stored names in a fixed order, then the new ones in theirs."""
-        stored = [] if self.session is None or self.cleared else self.session.names()
+        stored = [] if self.session is None or self.fate == "ending" else self.session.names()
         names = [name for name in stored if name not in self.removed]
         known = set(names)
         return names + [name for name in self.values if name not in known]
 
     def clear(self) -> None:
         """Take everything away; a session that somebody is signed in to is to be ended."""
-        self.login = None
         if self.without or (self.session is not None and self.session.subject is not None):
-            self.cleared = True
-        elif self.session is not None and not self.cleared:
+            self.end()
+            return
+        if self.session is not None and self.fate != "ending":
             self.removed.update(self.session.names())
-            self.wiped = True
+            self.fate = "wiped"
+        self._start_over()
+
+    def end(self) -> None:
+        """The stored session is to end with the request, if it has not ended yet."""
+        if self.fate != "ended":
+            self.fate = "ending"
+        self._start_over()
+
+    def _start_over(self) -> None:
+        self.login = None
         self.values.clear()
         self._originals.clear()
+
+    def let_go(self) -> None:
+        """Go on without the stored session, which was ended."""
+        self.session, self.login, self.fate = None, None, "ended"
+        self.forget()
+
+    def go_without(self) -> None:
+        """Serve what is left of the request without a session: nothing more of it is stored."""
+        self.without, self.fate = True, "kept"
 
     def forget(self, *names: str) -> None:
         """Look at these names (default: all) anew when they are asked for."""
@@ -116,8 +142,9 @@ class Draft:
         selector = "" if self.session is None else self.session.selector
         self.host.count("corrupt_sessions")
         log.error("The session %s was given up at its field %r: %s", selector, name, error)
-        self.damage, self.without = error, True
-        self.session, self.cleared, self.login = None, False, None
+        self.go_without()
+        self.damage = error
+        self.session, self.login = None, None
         self.forget()
 
     def _decoded(self, name: str, raw: bytes) -> Any:
@@ -128,7 +155,7 @@ class Draft:
             raise
 
     def _is_hidden(self, name: str) -> bool:
-        return self.cleared or name in self.removed
+        return self.fate == "ending" or name in self.removed
 
     # --- What changed ---------------------------------------------------------------------------
 
@@ -139,7 +166,7 @@ class Draft:
         that were given the value they had.  Raises EncodingError and TooLargeError.
         """
         depth = self.host.settings.depth
-        stored = None if self.cleared or anew else self.session
+        stored = None if self.fate == "ending" or anew else self.session
         change: dict[str, bytes | None] = {}
         for name in self.names() if anew else self.values:
             value = self.get(name)

@@ -17,6 +17,7 @@ from moored.web.host import log
 from moored.web.identity import FRESHNESS, NEITHER, Verdict, judge
 from moored.web.store import Moved
 
+ANEW = ("wiped", "ending")  # where nothing of the stored session is to be there after a sign-in
 PARTS = 20  # of the idle time: how often, at most, a cookie is sent again and a session only read extended
 
 
@@ -56,22 +57,22 @@ async def finish(draft: Draft, arrival: Callable[[], Arrival]) -> Outcome:
     OutcomeUnknown, ConflictError, GoneError, TooLargeError, EncodingError, CorruptRecord.
     """
     if draft.without:
-        if draft.cleared and draft.cookie is not None and draft.damage is None:
+        if draft.fate == "ending" and draft.cookie is not None and draft.damage is None:
             draft.host.refuse(draft.cookie.selector)
             raise Unavailable("the engine is away, so the sign-out could not be stored: try again.")
         return Outcome(delete=draft.damage is not None)
     verdict = _verdict(draft) if draft.login is None else Verdict(login=draft.login)
     renews = False
-    if draft.renewed and verdict is NEITHER and draft.session is not None and not draft.cleared:
+    if draft.renewed and verdict is NEITHER and draft.session is not None and draft.fate != "ending":
         who = draft.session.subject
         verdict, renews = Verdict(forget=True) if who is None else Verdict(login=who), who is not None
-    if draft.left and verdict.login is None and not draft.values:
+    if draft.fate == "ended" and verdict.login is None and not draft.values:
         return Outcome(delete=True)
     if verdict.login is not None:
         return await _login(draft, verdict.login, arrival(), renews)
     change = draft.change()
     draft.changed |= bool(change)
-    if draft.cleared:
+    if draft.fate == "ending":
         return await _logout(draft, change)
     if draft.session is None:
         return await _first(draft, change)
@@ -93,7 +94,7 @@ def _verdict(draft: Draft) -> Verdict:
     watched = (*names, FRESHNESS)
     if not names or all([draft.is_untouched(name) for name in watched]):
         return NEITHER
-    stored = None if draft.cleared or draft.wiped else draft.session
+    stored = None if draft.fate in ANEW else draft.session
     before = {name: draft.stored(name) for name in watched if stored and stored.get(name) is not None}
     after = {name: draft.get(name) for name in watched if draft.has(name)}
     for name in names:
@@ -116,7 +117,7 @@ async def _login(draft: Draft, subject: str, arrival: Arrival, renews: bool) -> 
     if gate is None or gate.subject != subject:
         gate = await host.store.signing_in(subject)
     gate = replace(arrival.through(gate), renews=renews)
-    anew = draft.cleared or draft.wiped
+    anew = draft.fate in ANEW
     # Somebody else's session is left behind but for what this request wrote, equal or not.
     change = draft.change(anew=anew, written=True)
     draft.changed = True
