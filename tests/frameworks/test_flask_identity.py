@@ -216,6 +216,20 @@ def test_logout_everywhere_also_ends_a_session_whose_user_has_left(each: Rig) ->
     assert each.data(there) == {}
 
 
+@pytest.mark.parametrize("at_once", [True, False])
+def test_what_is_written_after_logout_everywhere_is_in_a_new_session(each: Rig, at_once: bool) -> None:
+    def leave() -> None:
+        session().logout_everywhere()
+        if at_once:
+            session().append("messages", "until soon")
+        else:
+            session()["messages"] = ["until soon"]
+
+    sign_in(each, "ann")
+    each.visit(leave)
+    assert each.data() == {"messages": ["until soon"]}
+
+
 def test_logout_everywhere_needs_somebody(rig: Rig) -> None:
     def view() -> None:
         with pytest.raises(MisuseError, match="needs somebody who is signed in"):

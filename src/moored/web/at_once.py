@@ -53,6 +53,7 @@ async def stored(draft: Draft) -> Session:
         if draft.late or draft.without:
             raise GoneError("this session has ended, or cannot be reached, while the request was running.")
         draft.keep(await draft.host.store.create(change))
+        draft.fate = "kept"  # that of the new session
     draft.changed = True
     assert draft.session is not None
     return draft.session
