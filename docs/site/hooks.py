@@ -1,8 +1,12 @@
-"""What MkDocs cannot do by settings: pages of the repository's root as pages of the site.
+"""What MkDocs cannot do by settings: pages of the repository's root as pages of the site, tables for phones.
 
 ``CHANGELOG.md`` and its like stand beside README, where everybody looks for them.  The site has
 them under *Project*, and links between them and the pages of ``docs`` are made to fit there.  A link
 whose text is the name of a page's file, as it suits a repository, shows the page's title here.
+
+A table most of whose rows begin with a name in code, such as those of settings, or that has prose side
+by side, is marked, and its cells with what stands above them: where the screen is narrow, ``moored.css``
+sets each row as a block.
 """
 
 from __future__ import annotations
@@ -27,6 +31,12 @@ MOVED = {
 }
 _LINK = re.compile(r"\[([^\]]*)\]\(([^)\s#:]+)((?:#[^)\s]*)?)\)")
 _TITLE = re.compile(r"^# (.+)$", re.MULTILINE)
+_TABLE = re.compile(r"<table>.*?</table>", re.DOTALL)
+_ROW = re.compile(r"<tr>\s*(.*?)\s*</tr>", re.DOTALL)
+_CELL = re.compile(r"<(t[hd])\b([^>]*)>(.*?)</\1>", re.DOTALL)
+_TAG = re.compile(r"<[^>]+>")
+_NAMED = re.compile(r"<tr>\s*<td[^>]*><code>")
+PROSE = 40  # characters of a cell from which columns side by side are too narrow on a phone
 
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:
@@ -52,6 +62,35 @@ def on_page_markdown(markdown: str, page: Page, **_: Any) -> str:
         return f"[{text}]({posixpath.relpath(there, posixpath.dirname(uri) or '.')}{anchor})"
 
     return _LINK.sub(fitting, markdown)
+
+
+def on_page_content(html: str, **_: Any) -> str:
+    """Mark tables that are too wide for a phone."""
+    return _TABLE.sub(lambda table: _marked(table[0]), html)
+
+
+def _marked(table: str) -> str:
+    rows = [[_TAG.sub("", text) for _, _, text in _CELL.findall(row)] for row in _ROW.findall(table)]
+    head, body = rows[0], rows[1:]
+    names = _NAMED.findall(table)
+    named = head[0] and len(names) > len([row for row in body if row[0]]) / 2
+    prose = not head[0] and len(head) > 2 and max([len(cell) for row in body for cell in row]) > PROSE
+    if not named and not prose:
+        return table
+    labels = [label.removesuffix(":").replace('"', "&quot;") for label in head]
+    labels[0] = ""
+    if len(labels) == 2:  # a name and what it is
+        labels[1] = ""
+
+    def labelled(row: re.Match[str]) -> str:
+        cells = _CELL.findall(row[0])
+        if not cells[0][2] or cells[0][0] == "th":  # a heading, between rows or above them
+            return row[0]
+        told = [f' data-head="{label}"' if label else "" for label in labels]
+        parts = [f"<td{more}{label}>{text}</td>" for (_, more, text), label in zip(cells, told, strict=True)]
+        return f"<tr>{''.join(parts)}</tr>"
+
+    return _ROW.sub(labelled, table).replace("<table>", "<table data-blocks>", 1)
 
 
 def on_post_page(output: str, **_: Any) -> str:

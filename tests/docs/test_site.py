@@ -106,7 +106,7 @@ def test_tables_of_names_fit_a_phone(site: Path) -> None:
         page.goto((site / "flask" / "index.html").as_uri())
         default = page.locator("tr", has_text="MOORED_SESSION_MAX_DEPTH").locator("td").nth(1)
         assert default.get_attribute("data-head") == "default"
-        assert default.evaluate("cell => getComputedStyle(cell, '::before').content") == '"default" ": "'
+        assert default.evaluate("cell => getComputedStyle(cell, '::before').content") == '"default: "'
 
 
 def test_links_lead_to_pages_and_anchors(html: dict[Path, Html]) -> None:
