@@ -659,6 +659,16 @@ def test_a_browser_keeps_its_name(worker: Worker, again: str) -> None:
         assert is_out(app, **copied)
 
 
+def test_a_browser_that_lost_its_cookie_is_given_the_same(worker: Worker) -> None:
+    client = begin_anew(remembered_browser(worker()))
+    assert me(client) == "ann"
+    copied = remember_cookies(client)
+    client.delete_cookie(TOKEN)
+    client.delete_cookie(EPOCH)
+    client.post("/in/ann?remember=1")
+    assert remember_cookies(client) == copied
+
+
 def test_a_cookie_for_somebody_who_was_signed_in_already(worker: Worker) -> None:
     """Nothing was signed in to, so the session has no name for its browser: it ends with any of hers."""
     app = worker()
