@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Mapping
-from typing import Any, Final, NoReturn, cast
+from typing import Any, Final
 
 import flask
 import flask_socketio
@@ -17,14 +17,12 @@ from msgspec import Struct
 from socketio.exceptions import ConnectionRefusedError as Refusal
 
 from moored.commands import Read, Together
-from moored.errors import ConfigurationError, MisuseError, MooredError
+from moored.errors import ConfigurationError, MooredError
 from moored.flask.extension import mooring
 from moored.flask.interface import FlaskSession, MooredSessionInterface
-from moored.kinds.sessions.record import Change, Session, generation, session_key
-from moored.kinds.sessions.saving import Saved
-from moored.kinds.sessions.subjects import Gate, Origin
-from moored.web.host import SessionHost, log
-from moored.web.store import SessionStore
+from moored.flask.socketio_host import HostOfSockets
+from moored.kinds.sessions.record import generation, session_key
+from moored.web.host import log
 
 BATCH: Final = 500  # sessions that are asked for in one round trip
 
@@ -144,7 +142,7 @@ class SocketIO(Theirs):  # type: ignore[misc]
         """The session of the handshake's cookies, as it is now; not looked at yet."""
         main = mooring(app).interface
         if self._interface is None or self._interface[0] is not main:
-            interface = MooredSessionInterface(lambda: _HostOfSockets(main.host))
+            interface = MooredSessionInterface(lambda: HostOfSockets(main.host))
             interface.session_class = main.session_class
             self._interface = main, interface
         return self._interface[1].open_session(app, app.request_class(environ, populate_request=False))
@@ -261,49 +259,3 @@ def _put_in_context(session: FlaskSession) -> None:
     proxy: Any = app_ctx if hasattr(app_ctx, "session") else request_ctx
     context = proxy._get_current_object()
     setattr(context, "_session" if hasattr(context, "_session") else "session", session)
-
-
-# --- What a socket cannot do ----------------------------------------------------------------------------
-
-
-class _HostOfSockets(SessionHost):
-    """The app's host, where no cookie can be sent and no outage makes a visitor of a member."""
-
-    def __init__(self, host: SessionHost) -> None:
-        store = cast(SessionStore, _WithoutCookies(host.store))
-        super().__init__(host.binding, host.settings, store, renews=host.renews)
-        self.count, self.refuse, self.refuses = host.count, host.refuse, host.refuses  # type: ignore[method-assign]
-
-
-class _WithoutCookies:
-    """A store that does nothing after which the browser would need another cookie."""
-
-    def __init__(self, store: SessionStore) -> None:
-        self._store = store
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._store, name)
-
-    async def create(self, change: Change) -> NoReturn:
-        raise _no_cookie("begin a session")
-
-    async def login(
-        self, session: Session | None, change: Change, gate: Gate, *, cleared: bool, origin: Origin
-    ) -> NoReturn:
-        raise _no_cookie("sign in")
-
-    async def forget_identity(self, session: Session, change: Change) -> NoReturn:
-        raise _no_cookie("take the identity away and leave the data (session.logout() can be done)")
-
-    async def save(self, session: Session, change: Change, *, sent: bool = False) -> Saved[Any]:
-        saved = await self._store.save(session, change)  # no cookie is sent from here
-        if saved.credential is not None:
-            raise _no_cookie("change a session that is in a cookie, or has expired meanwhile")
-        return saved
-
-
-def _no_cookie(what: str) -> MisuseError:
-    return MisuseError(
-        f"a handler of a socket cannot {what}: the browser would need another cookie, which only the response"
-        " to an HTTP request can bring. Do it in such a request, and connect anew."
-    )
