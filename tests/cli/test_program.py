@@ -95,13 +95,42 @@ def test_without_click(folder: Path) -> None:
     assert "pip install 'moored[cli]'" in done.stderr
 
 
-def test_flask_is_named_where_it_is_missing(folder: Path) -> None:
-    start = "import sys; sys.modules['flask'] = None; import moored.flask"
+ADOPTING = (
+    "from flask import Flask; from moored.flask import Session; app = Flask('shop'); app.config.update("
+    "SECRET_KEY='a secret of these tests', MOORED_URL='memory:', SESSION_TYPE={!r}); Session(app)"
+)
+
+
+@pytest.mark.parametrize(
+    ("package", "program", "said"),
+    [
+        ("flask", "import moored.flask", "not installed: pip install 'moored[flask]'."),
+        ("flask", "import moored.flask.testing", "not installed: pip install 'moored[flask]'."),
+        ("flask", "import moored.demo; moored.demo.serve()", "pip install 'moored[demo]' (in a clone"),
+        ("argon2", "import moored.demo; moored.demo.serve()", "the demo needs argon2, not installed here"),
+        ("redis", ADOPTING.format("redis"), "needs the package 'redis', which is not installed. Install it"),
+        ("flask_sqlalchemy", ADOPTING.format("sqlalchemy"), "needs the package 'flask_sqlalchemy', which is"),
+    ],
+    ids=["flask", "flask.testing", "demo", "demo's passwords", "adopt redis", "adopt sqlalchemy"],
+)
+def test_what_is_missing_is_named(folder: Path, package: str, program: str, said: str) -> None:
     done = subprocess.run(
-        [sys.executable, "-c", start], capture_output=True, text=True, check=False, cwd=folder
+        [sys.executable, "-c", f"import sys; sys.modules[{package!r}] = None; {program}"],
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=folder,
     )
     assert done.returncode == 1
-    assert done.stderr.splitlines()[-1].endswith("not installed: pip install 'moored[flask]'.")
+    assert said in done.stderr.splitlines()[-1]
+
+
+def test_a_command_that_needs_flask_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delitem(sys.modules, "moored.cli.adopt", raising=False)
+    monkeypatch.setitem(sys.modules, "flask", None)
+    done = run("adopt")
+    assert done.exit_code == 2
+    assert "adopt needs flask, which is not installed: pip install 'moored[flask]'." in done.stderr
 
 
 # --- Exit status ------------------------------------------------------------------------------

@@ -6,7 +6,7 @@ import os
 
 import click
 
-from moored.cli.command import URL_KEY, Command, Exit, Failure, option_for_url
+from moored.cli.command import URL_KEY, Command, option_for_url
 
 
 @click.command(cls=Command)
@@ -28,13 +28,6 @@ from moored.cli.command import URL_KEY, Command, Exit, Failure, option_for_url
 @click.pass_context
 def demo(ctx: click.Context, port: int, workers: int) -> None:
     """Run a small shop on this host, to click through in a browser."""
-    try:
-        from moored.demo import serve
+    from moored.demo import serve
 
-        status = serve(ctx.meta.get(URL_KEY), port, workers)
-    except ModuleNotFoundError as error:
-        if error.name is None or error.name.startswith("moored"):
-            raise
-        why = f"The demo needs {error.name!r}, which is not installed: pip install 'moored[demo]'."
-        raise Failure(why, Exit.USAGE) from None
-    ctx.exit(status)
+    ctx.exit(serve(ctx.meta.get(URL_KEY), port, workers))

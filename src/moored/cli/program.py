@@ -29,13 +29,22 @@ COMMANDS = {
     ),
 }
 
+EXTRAS = {"flask": "flask", "redis": "redis"}  # package → the extra that brings it
+
 
 def load(name: str) -> click.Command | None:
-    """The command of that name."""
+    """The command of that name.  Raises a click exception if a package that it needs is not installed."""
     if name not in COMMANDS:
         return None
     module, _, attribute = COMMANDS[name][0].partition(":")
-    command: click.Command = getattr(import_module(module), attribute)
+    try:
+        command: click.Command = getattr(import_module(module), attribute)
+    except ModuleNotFoundError as error:
+        if error.name not in EXTRAS:
+            raise
+        raise click.UsageError(
+            f"{name} needs {error.name}, which is not installed: pip install 'moored[{EXTRAS[error.name]}]'."
+        ) from None
     return command
 
 

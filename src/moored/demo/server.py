@@ -23,14 +23,6 @@ THREADS = 8  # in each worker
 
 def serve(url: str | None, port: int, workers: int) -> int:
     """What ``moored.demo.serve`` promises."""
-    try:
-        import argon2  # noqa: F401 # pyright: ignore[reportUnusedImport] - is it there?
-        import gunicorn  # type: ignore[import-untyped] # noqa: F401
-    except ModuleNotFoundError as missing:
-        raise ConfigurationError(
-            f"the demo needs {missing.name}, which is not installed: pip install 'moored[demo]' (in a clone"
-            " of the repository: pip install '.[demo]')."
-        ) from None
     from moored.demo.app import create_app, default_folder
 
     folder = default_folder()
