@@ -25,6 +25,7 @@ from typing import Final
 from msgspec import Struct
 
 from moored.errors import ConfigurationError
+from moored.spelling import nearest
 
 RULES: Final = frozenset({"sum", "max", "min", "union", "unique", "replace", "refuse"})
 ANY: Final = "*"
@@ -95,10 +96,8 @@ def _parts(pattern: object) -> Path:
 
 
 def _unknown(pattern: object, rule: object) -> str:
-    from difflib import get_close_matches
-
-    close = get_close_matches(rule.lower(), sorted(RULES), n=1) if isinstance(rule, str) else []
-    hint = f"; did you mean {close[0]!r}?" if close else "."
+    meant = nearest(rule, sorted(RULES)) if isinstance(rule, str) else None
+    hint = f"; did you mean {meant!r}?" if meant else "."
     return (
         f"there is no merge rule {rule!r} (for {pattern!r}){hint} The rules are {', '.join(sorted(RULES))}."
     )
