@@ -52,7 +52,7 @@ def _place(app: Flask, *, allow_pickle: bool) -> Place:
         if missing in ("", "moored"):
             raise
         raise ConfigurationError(
-            f"sessions cannot be adopted from SESSION_TYPE = {app.config.get('SESSION_TYPE')!r}: that needs the"
-            f" package {missing!r}, which is not installed. Install it, or set MOORED_ADOPT = []: then"
+            f"sessions cannot be adopted from SESSION_TYPE = {app.config.get('SESSION_TYPE')!r}: that needs"
+            f" the package {missing!r}, which is not installed. Install it, or set MOORED_ADOPT = []: then"
             " everybody signs in again."
         ) from None
