@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-DATABASES = ("sqlite", "postgresql", "mariadb")
+import pytest
+
+SERVERS = ("postgresql", "mariadb")
+DATABASES = ("sqlite", *SERVERS)
 
 # Where an application's old sessions are in most tests, and in those that gain by real servers.
 KINDS = ("redis", "signed", "sqlite", "files", "cookie")
-ALL_KINDS = (*KINDS, *DATABASES[1:])
+on_all_databases = pytest.mark.parametrize("kind", [*KINDS, *SERVERS], indirect=True)
 
 DatabaseUrl = Callable[[str], str]

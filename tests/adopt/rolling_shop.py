@@ -14,6 +14,7 @@ from typing import Any
 import flask
 import redis
 from flask import Flask, session
+from flask_sqlalchemy import SQLAlchemy
 
 folder = Path(os.environ["SHOP_FOLDER"])
 sys.path.insert(0, str(folder))
@@ -24,6 +25,9 @@ app = Flask("shop", instance_path=str(folder))
 app.config.update(SECRET_KEY="the secret of these tests", **sessions.CONFIG)
 if url := os.environ.get("SHOP_REDIS"):
     app.config.update(SESSION_TYPE="redis", SESSION_REDIS=redis.Redis.from_url(url))
+elif url := os.environ.get("SHOP_DATABASE"):
+    app.config.update(SESSION_TYPE="sqlalchemy", SQLALCHEMY_DATABASE_URI=url)
+    app.config.update(SESSION_SQLALCHEMY=SQLAlchemy(app), MOORED_URL=f"sqlite:///{folder}/moored.db")
 else:
     app.config.update(SESSION_TYPE="filesystem", SESSION_FILE_DIR=str(folder / "files"))
 sessions.Session(app)

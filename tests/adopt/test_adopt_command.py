@@ -18,7 +18,7 @@ from moored.kinds.sessions.record import COOKIE_LENGTH
 MANY = 30
 
 
-@pytest.fixture(params=["redis", *DATABASES, "files"])
+@pytest.fixture(params=["redis", "sqlite", "files"])
 def kind(request: pytest.FixtureRequest) -> str:
     """Where the old sessions are."""
     return str(request.param)
@@ -36,6 +36,7 @@ def counts(result: Result) -> dict[str, int]:
     return found
 
 
+@pytest.mark.parametrize("kind", ["redis", *DATABASES, "files"], indirect=True)
 def test_all_are_carried_over_and_each_once(pair: Pair) -> None:
     old, new = pair(MOORED_ALONGSIDE=0)
     browsers = [Browser() for _ in range(MANY)]

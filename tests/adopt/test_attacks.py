@@ -13,7 +13,7 @@ import flask
 import pytest
 from flask import Flask, session
 from flask.sessions import SecureCookieSessionInterface
-from tests.adopt.databases import ALL_KINDS
+from tests.adopt.databases import on_all_databases
 from tests.adopt.shops import Browser, Pair, after, before, store
 
 from moored.adopt.bulk import move
@@ -26,8 +26,6 @@ from moored.web.cookies import MOST, MOST_GENUINE
 HOUR = 3600
 DAY = 86_400_000  # milliseconds
 SECRET = "the secret of these tests"
-
-on_all_databases = pytest.mark.parametrize("kind", ALL_KINDS, indirect=True)
 
 
 def doing(app: Flask, view: Callable[[], Any]) -> str:

@@ -9,7 +9,7 @@ from typing import Any
 import flask
 import pytest
 from flask import Flask
-from tests.adopt.databases import ALL_KINDS
+from tests.adopt.databases import on_all_databases
 from tests.adopt.shops import Browser, Pair, after, store
 
 from moored import ConfigurationError
@@ -17,12 +17,6 @@ from moored.flask.extension import mooring
 from moored.kinds.sessions.record import COOKIE_LENGTH
 
 HOUR = 3600
-
-
-@pytest.fixture(params=ALL_KINDS)
-def kind(request: pytest.FixtureRequest) -> str:
-    """Where the old sessions are."""
-    return str(request.param)
 
 
 def close(app: Flask) -> None:
@@ -52,6 +46,7 @@ def test_a_session_is_carried_over_when_it_is_touched(pair: Pair) -> None:
     assert browser.user(new) is None
 
 
+@on_all_databases
 def test_the_old_cookie_leads_to_the_same_session_until_somebody_signs_in(pair: Pair) -> None:
     old, new = pair(MOORED_ALONGSIDE=0)
     browser = Browser()
@@ -129,6 +124,7 @@ def test_what_is_no_cookie_of_theirs_is_a_new_visitor(pair: Pair) -> None:
 # --- While old workers are serving ----------------------------------------------------------------
 
 
+@on_all_databases
 def test_old_and_new_workers_serve_one_browser_in_turns(pair: Pair) -> None:
     old, new = pair()
     browser = Browser()
@@ -154,6 +150,7 @@ def test_the_way_back_is_open_as_long_as_the_window(pair: Pair) -> None:
     assert browser.get(old, "/look") == {"cart": ["anchor"], "user": 7}
 
 
+@on_all_databases
 def test_when_the_window_has_closed_sessions_are_carried_over(pair: Pair) -> None:
     old, new = pair()
     browser = Browser()

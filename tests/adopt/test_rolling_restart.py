@@ -16,13 +16,12 @@ from http.client import HTTPConnection
 from pathlib import Path
 
 import msgspec
-import pytest
 
 from moored.kinds.sessions.record import COOKIE_LENGTH
+from moored.testing.postgres_server import PostgresServer
 from moored.testing.servers import RedisServer
 
-WORKERS = 4
-BROWSERS = 6
+MANY, FEW = (4, 6), (2, 2)  # workers, and browsers
 PATIENCE = 120.0  # seconds to wait for what is bound to happen
 
 BEFORE = """
@@ -88,8 +87,8 @@ class Visitor(threading.Thread):
 class Shop:
     """The shop under gunicorn."""
 
-    def __init__(self, folder: Path, redis_url: str) -> None:
-        self.folder = folder
+    def __init__(self, folder: Path, workers: int, environment: dict[str, str]) -> None:
+        self.folder, self.wanted = folder, workers
         self.deploy(BEFORE)
         with socket.socket() as listener:
             listener.bind(("127.0.0.1", 0))
@@ -102,7 +101,7 @@ class Shop:
                     *(sys.executable, "-m", "gunicorn", "--bind", f"fd://{listener.fileno()}"),
                     *(
                         "--workers",
-                        str(WORKERS),
+                        str(workers),
                         "--timeout",
                         "0",
                         "--log-level",
@@ -112,7 +111,7 @@ class Shop:
                     ),
                     "rolling_shop:app",
                 ],
-                env={**os.environ, "SHOP_FOLDER": str(folder), "SHOP_REDIS": redis_url}
+                env={**os.environ, **environment, "SHOP_FOLDER": str(folder)}
                 | {"PYTHONDONTWRITEBYTECODE": "1"},
                 pass_fds=[listener.fileno()],
             )
@@ -131,7 +130,7 @@ class Shop:
     def restart(self, worker: int) -> None:
         """Let one worker go, and wait for another in its place."""
         os.kill(worker, signal.SIGTERM)
-        wait(lambda: worker not in self.workers() and len(self.workers()) == WORKERS)
+        wait(lambda: worker not in self.workers() and len(self.workers()) == self.wanted)
 
 
 def wait(true: object) -> None:
@@ -143,8 +142,8 @@ def wait(true: object) -> None:
 
 
 @contextmanager
-def serving(folder: Path, redis_url: str) -> Generator[Shop]:
-    shop = Shop(folder, redis_url)
+def serving(folder: Path, workers: int, environment: dict[str, str]) -> Generator[Shop]:
+    shop = Shop(folder, workers, environment)
     try:
         yield shop
     finally:
@@ -152,15 +151,25 @@ def serving(folder: Path, redis_url: str) -> Generator[Shop]:
         shop.process.wait(PATIENCE)
 
 
-@pytest.mark.parametrize("place", ["redis", "files"])
-def test_nobody_is_signed_out_and_nothing_is_lost(
-    place: str, tmp_path: Path, redis_server: RedisServer
+def test_nobody_is_signed_out_and_nothing_is_lost_in_redis(tmp_path: Path, redis_server: RedisServer) -> None:
+    restart_under_load(tmp_path, MANY, SHOP_REDIS=f"redis://127.0.0.1:{redis_server.port}/5")
+
+
+def test_nobody_is_signed_out_and_nothing_is_lost_in_files(tmp_path: Path) -> None:
+    restart_under_load(tmp_path, MANY)
+
+
+def test_nobody_is_signed_out_and_nothing_is_lost_in_postgresql(
+    tmp_path: Path, postgres: PostgresServer
 ) -> None:
-    number = {"redis": 5, "files": 6}[place]
-    url = f"redis://127.0.0.1:{redis_server.port}/{number}" if place == "redis" else ""
+    restart_under_load(tmp_path, FEW, SHOP_DATABASE=postgres.url.replace("://", "+psycopg://"))
+
+
+def restart_under_load(folder: Path, size: tuple[int, int], **environment: str) -> None:
+    workers, browsers = size
     stop = threading.Event()
-    with serving(tmp_path, url) as shop:
-        visitors = [Visitor(shop.port, number, stop) for number in range(1, BROWSERS + 1)]
+    with serving(folder, workers, environment) as shop:
+        visitors = [Visitor(shop.port, number, stop) for number in range(1, browsers + 1)]
 
         def all_served(version: str, times: int) -> bool:
             wrong = [what for one in visitors for what in one.wrong]

@@ -20,42 +20,30 @@ SERVERS = [PostgresServer, MariaDBServer]
 
 
 @pytest.mark.parametrize("kind", SERVERS)
-def test_data_survives_a_crash_and_goes_with_clear(kind: Server) -> None:
-    with kind() as server:
-        server.sql("CREATE TABLE t (n integer)")
-        server.sql("INSERT INTO t VALUES (1)")
-        server.kill()
-        server.start()
-        assert server.sql("SELECT n FROM t") == [(1,)]
-        server.stop()
-        server.start()
-        assert server.sql("SELECT n FROM t") == [(1,)]
-        server.clear()
-        with pytest.raises(RuntimeError, match="t"):
-            server.sql("SELECT n FROM t")
-        server.sql("CREATE TABLE t (n integer)")
+def test_its_port_its_password_and_its_data(kind: Server) -> None:
+    server = kind()
+    with socket.create_server(("127.0.0.1", server.port)) as other, server:
+        assert server.port != other.getsockname()[1]
+
         folder = server.folder
-    assert not folder.exists()
-
-
-@pytest.mark.parametrize("kind", SERVERS)
-def test_who_does_not_know_the_password_is_refused(kind: Server) -> None:
-    with kind() as server:
-        assert server.sql("SELECT 1") == [(1,)]
-        assert (server.folder.stat().st_mode & 0o777) == 0o700
+        assert (folder.stat().st_mode & 0o777) == 0o700
         if os.geteuid() == 0:
-            assert server.folder.stat().st_uid != 0
+            assert folder.stat().st_uid != 0
         password, server._password = server._password, "another"
         with pytest.raises(RuntimeError, match=r"(?i)password"):
             server.sql("SELECT 1")
         server._password = password
 
-
-@pytest.mark.parametrize("kind", SERVERS)
-def test_a_port_that_was_taken_meanwhile_is_replaced(kind: Server) -> None:
-    server = kind()
-    with socket.create_server(("127.0.0.1", server.port)) as other, server:
-        assert server.port != other.getsockname()[1]
+        server.sql("CREATE TABLE t (n integer)")
+        server.sql("INSERT INTO t VALUES (1)")
+        for end in (server.kill, server.stop):
+            end()
+            server.start()
+            assert server.sql("SELECT n FROM t") == [(1,)]
+        server.clear()
+        server.sql("CREATE TABLE t (n integer)")
+        assert server.sql("SELECT n FROM t") == []
+    assert not folder.exists()
 
 
 @pytest.mark.parametrize("kind", SERVERS)

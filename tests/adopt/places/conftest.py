@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from tests.adopt.databases import DatabaseUrl
+from tests.adopt.databases import SERVERS, DatabaseUrl
 from tests.adopt.places.peers import KINDS, Peer
 
 from moored.testing.servers import RedisServer
@@ -26,7 +26,13 @@ def make_peer(
         peer.close()
 
 
-@pytest.fixture(params=KINDS)
+@pytest.fixture(params=[*KINDS, *SERVERS])
 def peer(request: pytest.FixtureRequest, make_peer: Callable[..., Peer]) -> Peer:
     """An application on each store that sessions can be adopted from."""
+    return make_peer(request.param)
+
+
+@pytest.fixture(params=KINDS)
+def local_peer(request: pytest.FixtureRequest, make_peer: Callable[..., Peer]) -> Peer:
+    """As ``peer``, where a database server has nothing to do with it."""
     return make_peer(request.param)

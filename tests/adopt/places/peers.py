@@ -21,7 +21,7 @@ from moored.adopt.place import Place
 from moored.adopt.redis_rows import RedisRows
 
 SECRET = "a secret of these tests"
-KINDS = ("redis", "redis json", *DATABASES, "filesystem", "cachelib", "cachelib md5")
+KINDS = ("redis", "redis json", "sqlite", "filesystem", "cachelib", "cachelib md5")
 
 
 class Peer:

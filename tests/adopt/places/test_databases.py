@@ -11,7 +11,7 @@ import pymysql
 import pytest
 from sqlalchemy import event
 from sqlalchemy.engine import make_url
-from tests.adopt.databases import DatabaseUrl
+from tests.adopt.databases import SERVERS, DatabaseUrl
 from tests.adopt.places.peers import Peer
 from tests.adopt.places.test_failures import VALUES, raised
 from tests.adopt.places.test_races import THREADS, at_once
@@ -23,8 +23,7 @@ from moored.testing.mariadb_server import MariaDBServer
 from moored.testing.postgres_server import PostgresServer
 
 DAY = 24 * 60 * 60 * 1000
-SERVERS = ("postgresql", "mariadb")
-EACH = 15
+EACH = 10
 BLOB = 65_535  # bytes that MySQL's BLOB holds
 
 MakePeer = Callable[..., Peer]
@@ -83,7 +82,7 @@ def once(peer: Peer, name: str, do: Callable[[], object]) -> Generator[None]:
 def test_who_makes_a_row_is_in_nobody_s_way(make_peer: MakePeer, mariadb: MariaDBServer) -> None:
     peer = make_peer("mariadb")
     before = status(mariadb, "Innodb_deadlocks")
-    for _ in range(20):
+    for _ in range(10):
         rows = [peer.place.new_id() for _ in range(THREADS)]
         done = at_once(lambda number, rows=rows: peer.place.replace(rows[number], None, {"n": number}, DAY))  # type: ignore[misc]
         assert None not in done

@@ -13,7 +13,7 @@ from uuid import UUID
 
 import pytest
 from markupsafe import Markup
-from tests.adopt.databases import DATABASES
+from tests.adopt.databases import DATABASES, SERVERS
 from tests.adopt.places.peers import KINDS, Peer
 from tests.races.gates import until
 
@@ -150,20 +150,20 @@ def test_a_marked_row_is_an_anonymous_session_for_flask_session(peer: Peer) -> N
     assert again.raw == marked.raw
 
 
-def test_what_an_old_worker_writes_keeps_the_mark(peer: Peer) -> None:
-    row = peer.store(user_id=7)
-    peer.place.mark(row, read(peer, row).raw, DAY)
-    peer.visit(lambda session: session.update(cart=["pen"]))
-    found = read(peer, row)
+def test_what_an_old_worker_writes_keeps_the_mark(local_peer: Peer) -> None:
+    row = local_peer.store(user_id=7)
+    local_peer.place.mark(row, read(local_peer, row).raw, DAY)
+    local_peer.visit(lambda session: session.update(cart=["pen"]))
+    found = read(local_peer, row)
     assert found.moved
     assert found.values == {"_permanent": False, "cart": ["pen"]}
 
 
-def test_a_marked_row_that_is_emptied_is_removed(peer: Peer) -> None:
-    row = peer.store(user_id=7)
-    peer.place.mark(row, read(peer, row).raw, DAY)
-    peer.visit(lambda session: session.clear())
-    assert peer.place.read(row) is None
+def test_a_marked_row_that_is_emptied_is_removed(local_peer: Peer) -> None:
+    row = local_peer.store(user_id=7)
+    local_peer.place.mark(row, read(local_peer, row).raw, DAY)
+    local_peer.visit(lambda session: session.clear())
+    assert local_peer.place.read(row) is None
 
 
 # --- Ids ----------------------------------------------------------------------------------------
@@ -199,7 +199,7 @@ def test_moored_s_own_records_are_no_rows(make_peer: MakePeer, redis_server: Red
         assert peer.place.replace(peer.prefix + "h" * 43, None, {"n": 1}, DAY) is None
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", [*KINDS, *SERVERS])
 def test_many_rows_are_listed_page_by_page(make_peer: MakePeer, kind: str) -> None:
     peer = make_peer(kind)
     rows = {peer.place.new_id() for _ in range(1_203)}
@@ -208,7 +208,7 @@ def test_many_rows_are_listed_page_by_page(make_peer: MakePeer, kind: str) -> No
     assert sorted(set(peer.place.ids())) == sorted(rows)
 
 
-def test_cookies_that_cannot_be_theirs_name_no_row(peer: Peer) -> None:
+def test_cookies_that_cannot_be_theirs_name_no_row(local_peer: Peer) -> None:
     sid = secrets.token_urlsafe(32)
     good = [sid, "12345678-1234-4321-8888-0123456789ab"]
     bad = [
@@ -223,8 +223,8 @@ def test_cookies_that_cannot_be_theirs_name_no_row(peer: Peer) -> None:
         sid + "\n",
     ]
     bad += [secrets.token_urlsafe(30), "\ud800" * 43, f"session:{sid}"]
-    assert all(peer.place.row_id(cookie) for cookie in good)
-    assert [peer.place.row_id(cookie) for cookie in bad] == [None] * len(bad)
+    assert all(local_peer.place.row_id(cookie) for cookie in good)
+    assert [local_peer.place.row_id(cookie) for cookie in bad] == [None] * len(bad)
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -242,11 +242,11 @@ def test_signed_cookies_are_verified_and_made(make_peer: MakePeer, kind: str) ->
     assert peer.visit() == {"user_id": 8}
 
 
-def test_a_session_under_a_uuid_of_earlier_versions_is_read(peer: Peer) -> None:
-    peer.cookie = "12345678-1234-4321-8888-0123456789ab"
-    peer.place.replace(peer.row(), None, {"user_id": 7}, DAY)
-    assert peer.visit() == {"user_id": 7}
-    assert [*peer.place.ids()] == [peer.row()]
+def test_a_session_under_a_uuid_of_earlier_versions_is_read(local_peer: Peer) -> None:
+    local_peer.cookie = "12345678-1234-4321-8888-0123456789ab"
+    local_peer.place.replace(local_peer.row(), None, {"user_id": 7}, DAY)
+    assert local_peer.visit() == {"user_id": 7}
+    assert [*local_peer.place.ids()] == [local_peer.row()]
 
 
 # --- What cannot be read, and what cannot be written ----------------------------------------------
@@ -270,13 +270,13 @@ def put_raw(peer: Peer, row: str, raw: bytes) -> None:
         path.write_bytes(path.read_bytes()[:4] + raw)
 
 
-def test_pickles_are_read_only_if_that_is_allowed(peer: Peer) -> None:
-    row = peer.store(user_id=7)
-    put_raw(peer, row, pickle.dumps({"user_id": 8, "pair": (1, 2)}))
-    assert read(peer, row).values == peer.visit() == {"user_id": 8, "pair": (1, 2)}
-    put_raw(peer, row, pickle.dumps({"user_id": 8, "pair": (1, 2)}))
+def test_pickles_are_read_only_if_that_is_allowed(local_peer: Peer) -> None:
+    row = local_peer.store(user_id=7)
+    put_raw(local_peer, row, pickle.dumps({"user_id": 8, "pair": (1, 2)}))
+    assert read(local_peer, row).values == local_peer.visit() == {"user_id": 8, "pair": (1, 2)}
+    put_raw(local_peer, row, pickle.dumps({"user_id": 8, "pair": (1, 2)}))
     with pytest.raises(UnreadableRow, match="MOORED_ADOPT_PICKLE = True"):
-        peer.new_place(allow_pickle=False).read(row)
+        local_peer.new_place(allow_pickle=False).read(row)
 
 
 @pytest.mark.parametrize("kind", ["filesystem", "cachelib"])
@@ -303,34 +303,34 @@ def test_marks_in_files_are_known_without_reading_pickles(make_peer: MakePeer, k
     ],
     ids=["damaged", "number", "list", "packed list", "None", "broken", "deep", "deep json"],
 )
-def test_damaged_rows_are_unreadable(peer: Peer, raw: bytes) -> None:
-    row = peer.store(user_id=7)
-    put_raw(peer, row, raw)
+def test_damaged_rows_are_unreadable(local_peer: Peer, raw: bytes) -> None:
+    row = local_peer.store(user_id=7)
+    put_raw(local_peer, row, raw)
     with pytest.raises(UnreadableRow) as caught:
-        peer.place.read(row)
+        local_peer.place.read(row)
     assert row not in str(caught.value)
 
 
-def test_a_value_that_the_format_cannot_carry_is_refused_and_not_shown(peer: Peer) -> None:
-    row = peer.store(n=1)
-    before = read(peer, row).raw
+def test_a_value_that_the_format_cannot_carry_is_refused_and_not_shown(local_peer: Peer) -> None:
+    row = local_peer.store(n=1)
+    before = read(local_peer, row).raw
     unfit = {"n": lambda: "verysecret"}
     with pytest.raises(EncodingError) as caught:
-        peer.place.replace(row, before, unfit, DAY)
+        local_peer.place.replace(row, before, unfit, DAY)
     assert "verysecret" not in repr(caught.value) + repr(caught.value.__context__)
-    assert read(peer, row).raw == before
+    assert read(local_peer, row).raw == before
 
 
 def test_the_mark_is_a_field_that_applications_do_not_use() -> None:
     assert MARK.startswith("_")
 
 
-def test_secrets_are_not_shown(peer: Peer) -> None:
-    row = peer.store(user_id="verysecret")
-    shown = repr(read(peer, row)) + repr(peer.place) + peer.place.name
-    shown += repr(peer.place.replace(row, read(peer, row).raw, {"user_id": "verysecret"}, DAY))
+def test_secrets_are_not_shown(local_peer: Peer) -> None:
+    row = local_peer.store(user_id="verysecret")
+    shown = repr(read(local_peer, row)) + repr(local_peer.place) + local_peer.place.name
+    shown += repr(local_peer.place.replace(row, read(local_peer, row).raw, {"user_id": "verysecret"}, DAY))
     assert row not in shown
     assert "verysecret" not in shown
     with pytest.raises(LookupError) as caught:
-        peer.place.cookie_of("0" * 64)
+        local_peer.place.cookie_of("0" * 64)
     assert "0" * 64 not in repr(caught.value)
