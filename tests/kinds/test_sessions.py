@@ -2,23 +2,31 @@
 
 from __future__ import annotations
 
+import secrets
 import time
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 from tests.kinds.place import Place
 
 from moored import ConflictError, GoneError, HeldError, LoginRefused, OutOfBounds, TooLargeError
 from moored.codec import decode, encode
+from moored.engines.sqlite_writer import SMALL
 from moored.kinds.sessions import EndedSession, SessionInfo, SessionSettings, changes, exclusive
-from moored.kinds.sessions.record import Credential, Session
+from moored.kinds.sessions.browsers import remembers
+from moored.kinds.sessions.record import Credential, Session, new_selector
 from moored.kinds.sessions.saving import Outdated, Saved, create, load, look, save
 from moored.kinds.sessions.signing import forget_identity, login, logout
-from moored.kinds.sessions.subjects import Origin, signing_in
+from moored.kinds.sessions.subjects import EVERYWHERE, REVOKED, Origin, by_cookie, noted, signing_in
 from moored.merge import MISSING, Rules
+from moored.seal import KeyRing
+from moored.web.remember import proven, value_for
 
 SETTINGS = SessionSettings()
+RING = KeyRing(["a secret of the application's own"])
 
 
 def packed(**values: Any) -> dict[str, bytes | None]:
@@ -169,6 +177,64 @@ def test_lists_and_revokes_ones_own_only(place: Place) -> None:
     assert place.do(lambda state: state.sessions.revoke(bob.selector)) is True
     assert place.run(load(bob)) is None
     assert place.do(lambda state: state.sessions.revoke("nobody")) is False
+
+
+def remembered(place: Place, browser: str) -> Credential:
+    """A session that ``browser`` signed in to, by its cookie or for the first time."""
+    gate = place.run(signing_in("ann", SETTINGS))
+    known = remembers(gate.record, browser)
+    gate = by_cookie(gate, browser) if known else replace(gate, browser=browser)
+    made: Saved[Credential] = place.run(login(None, {}, gate, SETTINGS))
+    assert made.credential
+    assert made.session.browser == browser
+    return made.credential
+
+
+def is_remembered(place: Place, browser: str) -> bool:
+    gate = place.run(signing_in("ann", SETTINGS))
+    return proven(value_for(gate, browser, RING), gate, RING) is not None
+
+
+def test_with_a_session_its_browser_is_forgotten(place: Place) -> None:
+    mine, lost = new_selector(), new_selector()
+    here, *there = remembered(place, mine), remembered(place, lost), remembered(place, lost)
+    gate = place.run(signing_in("ann", SETTINGS))
+    assert place.do(lambda state: state.sessions.revoke(there[0].selector, subject="bob")) is False
+    assert is_remembered(place, lost)
+    assert place.do(lambda state: state.sessions.revoke(there[0].selector, subject="ann")) is True
+    assert [place.run(look(device)) for device in there] == [Outdated(True, ended=True)] * 2
+    assert not is_remembered(place, lost)
+    assert place.run(load(here)) is not None
+    assert is_remembered(place, mine)
+    with pytest.raises(LoginRefused):
+        place.run(login(None, {}, by_cookie(gate, lost), SETTINGS))
+    ended = place.do(lambda state: state.sessions.show(there[1].selector))
+    assert isinstance(ended, EndedSession)
+    assert ended.reason == "revoked"
+
+
+@pytest.mark.parametrize(
+    "how",
+    [
+        logout,
+        lambda session: logout(session, b"for a reason of its own"),
+        lambda session: forget_identity(session, {}, SETTINGS),
+    ],
+    ids=["logout", "why", "forget_identity"],
+)
+def test_a_sign_out_lets_the_browser_forget(place: Place, how: Callable[[Session], Any]) -> None:
+    browser = new_selector()
+    earlier, credential = remembered(place, browser), remembered(place, browser)
+    place.run(how(place.run(load(credential))))
+    assert not is_remembered(place, browser)
+    assert place.run(load(earlier)) is None
+
+
+def test_what_is_ending_takes_no_room() -> None:
+    """On a full disk a step that ends something may write little: see ``sqlite_writer``."""
+    for why, further in ((EVERYWHERE, len(secrets.token_hex(8))), (REVOKED, 0)):
+        ending = dict.fromkeys([new_selector() for _ in range(SETTINGS.each)], why)
+        assert sum(map(len, noted(ending).values())) + further <= SMALL
 
 
 def test_over_the_maximum_the_oldest_ends(place: Place) -> None:

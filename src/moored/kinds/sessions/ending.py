@@ -12,7 +12,16 @@ from moored.commands import Bury, Patch, Put, Read, Record, Refused, Written
 from moored.kinds.sessions.browsers import LONGEST_COOKIE, browser_field, browsers_of, remembers
 from moored.kinds.sessions.record import TOMBSTONE, session_key, text
 from moored.kinds.sessions.settings import DAY
-from moored.kinds.sessions.subjects import entries_of, finish, noted, read_subject, subject_key
+from moored.kinds.sessions.subjects import (
+    BY_OPERATOR,
+    EVERYWHERE,
+    REVOKED,
+    entries_of,
+    finish,
+    noted,
+    read_subject,
+    subject_key,
+)
 
 
 async def everywhere(subject: str, keep: str | None = None) -> None:
@@ -30,7 +39,7 @@ async def everywhere(subject: str, keep: str | None = None) -> None:
                 return None
             continue
         entries = entries_of(record)
-        ending = {name: b"signed out everywhere" for name in entries if name != keep}
+        ending = {name: EVERYWHERE for name in entries if name != keep}
         stays = entries[keep].browser if keep in entries else ""
         forget = [browser_field(name) for name in browsers_of(record) if name != stays]
         done = await Patch(
@@ -46,7 +55,7 @@ async def everywhere(subject: str, keep: str | None = None) -> None:
             return await finish(subject, ending)
 
 
-async def end(subject: str, selector: str, why: bytes = b"revoked") -> bool:
+async def end(subject: str, selector: str, why: bytes = REVOKED) -> bool:
     """End one session of the subject, and let its browser forget them; false if it is not alive and theirs.
 
     With it end all sessions that were begun with that browser's cookie.  The browser of a session
@@ -86,7 +95,7 @@ async def end(subject: str, selector: str, why: bytes = b"revoked") -> bool:
 
 async def end_any(selector: str) -> bool:
     """End a session whoever owns it, for operators; false if it was not alive."""
-    why = b"revoked by an operator"
+    why = BY_OPERATOR
     while True:
         record = await Read(session_key(selector), ("@owner",))
         owner = text(record.fields.get("@owner")) if record else None

@@ -24,7 +24,7 @@ from moored.kinds.sessions.record import (
 )
 from moored.kinds.sessions.saving import Saved, Superseded, make, merging, write
 from moored.kinds.sessions.settings import SessionSettings
-from moored.kinds.sessions.subjects import Gate, Origin, enlist, strike
+from moored.kinds.sessions.subjects import REPLACED, SIGNED_OUT, Gate, Origin, enlist, strike
 
 RENEWED = {"@changed": 0, "@sent": 0}  # stamps of a step after which another cookie is sent
 
@@ -54,7 +54,7 @@ async def login(
         if gate.browser == session.browser:  # which the end of this session lets forget
             gate = replace(gate, browser=gate.browser and new_selector())
         made = await _login_anew(change, gate, origin, settings)
-        await logout(session, b"replaced by another sign-in")
+        await logout(session, REPLACED)
         return made
     drop = tuple(["." + name for name in sorted(settings.fresh_on_login) if name not in change])
     kept = {name: value for name, value in apply_change(session.fields, change).items() if name not in drop}
@@ -106,7 +106,7 @@ async def forget_identity(session: Session, change: Change, settings: SessionSet
     check_size(fields, settings, session.fields)
     edit = merging(session.fields, change, settings, [])
     drop = ("@subject", "@login", "@browser")
-    await _let_browser_forget(session, b"signed out")
+    await _let_browser_forget(session, SIGNED_OUT)
     try:
         await write(session, edit, settings, ours=ours, drop=drop, stamp=RENEWED)
     except Superseded:
@@ -115,7 +115,7 @@ async def forget_identity(session: Session, change: Change, settings: SessionSet
     return Saved(after, Credential(session.selector, verifier))
 
 
-async def logout(session: Session, why: bytes = b"signed out") -> bool:
+async def logout(session: Session, why: bytes = SIGNED_OUT) -> bool:
     """End the session for good; false if it had moved on, and this request may not end it.
 
     Its browser forgets who was signed in.

@@ -29,6 +29,16 @@ from moored.kinds.sessions.browsers import (
 from moored.kinds.sessions.record import TOMBSTONE, integer, new_selector, session_key
 from moored.kinds.sessions.settings import DAY, SessionSettings
 
+# Why a session ends.  In entries it is one digit, or nothing for the first: on a full disk there is
+# room for steps that remove something and write next to nothing.
+EVERYWHERE, OVER, REVOKED, BY_OPERATOR, SIGNED_OUT, REPLACED = WHY = (
+    b"signed out everywhere",
+    b"over the maximum",
+    b"revoked",
+    b"revoked by an operator",
+    b"signed out",
+    b"replaced by another sign-in",
+)
 UNDER_WAY = 60_000  # milliseconds for which an entry without a session may be a login on its way
 
 
@@ -142,7 +152,7 @@ async def enlist(
         # Later than every other, also within one millisecond: it tells which is the oldest.
         created = max([record.at, *[other.created + 1 for other in others.values()]])
         entry = Entry(created, origin.device[:200], origin.address[:64], browser)
-        ending = dict.fromkeys(surplus, b"over the maximum")
+        ending = dict.fromkeys(surplus, OVER)
         done = await Patch(
             subject_key(gate.subject),
             {"s." + selector: _encode_entry(entry), **remember, **noted(ending)},
@@ -224,7 +234,7 @@ async def read_subject(subject: str) -> Record | None:
         return None
     if "@epoch" not in record.fields:  # nothing of ours leaves a tombstone there either
         raise CorruptRecord("the record of somebody's sessions is damaged, or was not written by Moored.")
-    if ending := {name[2:]: why for name, why in record.fields.items() if name[:2] == "e."}:
+    if ending := {name[2:]: _why(code) for name, code in record.fields.items() if name[:2] == "e."}:
         await finish(subject, ending)
         return await Read(subject_key(subject))
     return record
@@ -255,7 +265,16 @@ async def listed(subject: str) -> dict[str, tuple[Entry, Record]]:
 
 def noted(ending: Mapping[str, bytes]) -> dict[str, bytes]:
     """The entries of what is being ended, and why."""
-    return {"e." + name: why for name, why in ending.items()}
+    return {"e." + name: _code(why) for name, why in ending.items()}
+
+
+def _code(why: bytes) -> bytes:
+    at = WHY.index(why if why in WHY else SIGNED_OUT)  # by the words of some other store
+    return b"%d" % at if at else b""
+
+
+def _why(code: bytes) -> bytes:
+    return WHY[int(code)] if code.isdigit() and int(code) < len(WHY) else EVERYWHERE
 
 
 async def finish(subject: str, ending: Mapping[str, bytes]) -> None:
