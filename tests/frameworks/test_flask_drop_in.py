@@ -16,7 +16,6 @@ from moored.flask import Session
 from moored.flask.extension import mooring
 from moored.testing.servers import RedisServer
 
-
 MakeClient = Callable[..., FlaskClient]
 
 
