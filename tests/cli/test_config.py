@@ -96,7 +96,7 @@ def test_settings_of_an_app(shop_at: MakeShop) -> None:
     )
     found = settings(run_in(app, "config", "show", "--json"))
     assert set(SETTINGS) < set(found)
-    assert found["secret"] == ("set, and 1 earlier", "SECRET_KEY of the app")
+    assert found["secret"] == ("set, and 1 more", "SECRET_KEY of the app")
     assert found["MOORED_SESSION_ABSOLUTE"] == (3600, "app.config")
     assert found["MOORED_SESSION_IDLE"] == (5400, "PERMANENT_SESSION_LIFETIME")
     assert found["MOORED_ALONGSIDE"] == (3600, "default")

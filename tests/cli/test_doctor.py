@@ -184,6 +184,18 @@ def test_secrets(
     assert Findings(run_in(app, "doctor", "--json")).severity("004") == severity
 
 
+def test_a_text_in_place_of_a_list_of_secrets_is_an_error_everywhere(shop_at: MakeShop) -> None:
+    app = shop_at("memory:")
+    app.config["SECRET_KEY_FALLBACKS"] = SECRET
+    found = Findings(run_in(app, "doctor", "--json"))
+    assert (found.severity("008"), "D004" in str(found.not_ok())) == ("error", False)
+    for command in (("config", "show"), ("keys", "list")):
+        done = run_in(app, *command)
+        assert done.exit_code == 2
+        assert "every letter would be one" in done.stderr
+        assert SECRET not in done.output
+
+
 def test_no_secret(shop_at: MakeShop, sqlite_url: str, redis_url: str, folder: Path) -> None:
     app = shop_at(sqlite_url, SECRET_KEY=None)
     signed_in(app, "ann")

@@ -306,7 +306,7 @@ def test_an_app_that_uses_the_key_of_env(
     found = members(run_in(restarted, "config", "show", "--json"))["settings"]
     assert {
         "name": "secret",
-        "value": "set, and 1 earlier",
+        "value": "set, and 1 more",
         "source": "SECRET_KEY of the app",
         "unit": "",
     } in found

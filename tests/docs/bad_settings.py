@@ -50,6 +50,9 @@ CONFIGS: dict[str, dict[str, Any]] = {
     "merge-unknown-rule": {"MOORED_MERGE": {"cart": "summ"}},
     "merge-half-a-key": {"MOORED_MERGE": {"cart*": "sum"}},
     "merge-empty-key": {"MOORED_MERGE": {"cart..n": "sum"}},
+    "secret-type": {"SECRET_KEY": 12345},
+    "secret-fallbacks": {"SECRET_KEY_FALLBACKS": "an old secret"},
+    "secret-fallbacks-type": {"SECRET_KEY_FALLBACKS": ["an old secret", 12345]},
     "cookie-name": {"SESSION_COOKIE_NAME": "my session"},
     "cookie-name-type": {"SESSION_COOKIE_NAME": 5},
     "cookie-samesite": {"SESSION_COOKIE_SAMESITE": "Loose"},
@@ -165,8 +168,8 @@ def _(ground: Ground) -> str:
 # --- Secrets: looked for when a session is first touched, because they may be set after Moored(app) ---------
 
 
-def _touch(ground: Ground, url: str, secret: Any, **config: Any) -> Callable[[], object]:
-    site = Site(ground, url, SECRET_KEY=secret, TESTING=True, **config)
+def _touch(ground: Ground, url: str, secret: Any) -> Callable[[], object]:
+    site = Site(ground, url, SECRET_KEY=secret, TESTING=True)
     return lambda: site.client.get("/")
 
 
@@ -200,16 +203,6 @@ def _(ground: Ground) -> str:
     Site(ground, SECRET_KEY="dev", TESTING=True)
     assert ground.logged() == ""
     return f"served; log, once, when the app starts: {log}"
-
-
-@row("secret-type")
-def _(ground: Ground) -> str:
-    return ground.refusal(_touch(ground, "memory:", 12345))
-
-
-@row("secret-fallbacks")
-def _(ground: Ground) -> str:
-    return ground.refusal(_touch(ground, "memory:", "a secret", SECRET_KEY_FALLBACKS="an old secret"))
 
 
 def _secret_file(ground: Ground, content: bytes) -> Path:

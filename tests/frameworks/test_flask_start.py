@@ -94,11 +94,43 @@ def test_one_in_the_environment_is_told(
     assert "my-weak-key" not in caplog.text
 
 
-def test_an_earlier_one_counts_too(caplog: pytest.LogCaptureFixture) -> None:
-    shop(SECRET_KEY_FALLBACKS=["dev"])
-    assert caplog.messages[0].startswith(
-        f"An earlier secret that is still honoured (SECRET_KEY of the app) {WEAK}"
-    )
+@pytest.mark.parametrize("earlier", [["dev"], ("dev",), {"dev"}], ids=["list", "tuple", "set"])
+def test_an_earlier_one_counts_too(caplog: pytest.LogCaptureFixture, earlier: Any) -> None:
+    served(shop(SECRET_KEY_FALLBACKS=earlier))
+    (said,) = caplog.messages
+    assert said.startswith(f"Another secret that is honoured (SECRET_KEY_FALLBACKS of the app) {WEAK}")
+
+
+def test_those_in_the_environment_beside_it_count_too(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MOORED_SECRET", GOOD)
+    monkeypatch.setenv("MOORED_SECRET_NEXT", "dev")
+    shop()
+    (said,) = caplog.messages
+    assert said.startswith(f"Another secret that is honoured (MOORED_SECRET_NEXT in the environment) {WEAK}")
+
+
+@pytest.mark.parametrize(
+    ("config", "what"),
+    [
+        ({"SECRET_KEY_FALLBACKS": GOOD}, "of a single text, every letter would be one"),
+        ({"SECRET_KEY_FALLBACKS": GOOD.encode()}, "of a single text, every letter would be one"),
+        ({"SECRET_KEY_FALLBACKS": iter([GOOD])}, "must be a list of keys, not list_iterator"),
+        ({"SECRET_KEY_FALLBACKS": 5}, "must be a list of keys, not int"),
+        ({"SECRET_KEY_FALLBACKS": [GOOD, 5]}, "FALLBACKS must be a list of text or bytes, not int"),
+        ({"SECRET_KEY": 5}, "SECRET_KEY must be text or bytes, not int"),
+    ],
+)
+def test_what_is_no_secret_and_no_list_of_them_is_refused_at_once_and_later(
+    config: dict[str, Any], what: str
+) -> None:
+    with pytest.raises(ConfigurationError, match=what):
+        shop(**config)
+    app = shop(TESTING=True)
+    app.config.update(config)
+    with pytest.raises(ConfigurationError, match=what):
+        app.test_client().get("/")
 
 
 def test_one_that_is_set_after_the_start_is_told_when_it_is_used(caplog: pytest.LogCaptureFixture) -> None:

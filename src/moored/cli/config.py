@@ -14,6 +14,7 @@ from moored.cli.command import Command, Exit, Group, json_option, put_json, url_
 from moored.cli.target import Target, file_of, target
 from moored.errors import MooredError
 from moored.url import COMMON
+from moored.web.secret import kept_beside
 
 DEFAULT = "default"
 # What holds where the URL says nothing; `tests/cli` holds them equal to what the engines do.
@@ -98,10 +99,7 @@ def _checked(about: Target) -> Iterator[Finding]:
         yield state
         return
     yield ok("MRD-D001", f"The state is kept at {state.url} ({about.source}).")
-    path = file_of(state.url)
-    debug = about.app is not None and about.app.debug
-    made_up = path is not None or state.url.scheme == "memory"
-    yield from secret.check(about.secrets, path, flask=about.app is not None, debug=debug, made_up=made_up)
+    yield from secret.check(about)
     if about.app is not None:
         from moored.cli.checks.flask_app import settings
 
@@ -144,12 +142,12 @@ def in_force(about: Target) -> Iterator[Setting]:
 
 def _secret(about: Target) -> Setting:
     secrets = about.secrets
-    if secrets.values:
-        earlier = len(secrets.values) - 1
-        return Setting("secret", f"set, and {earlier} earlier" if earlier else "set", secrets.source)
+    if secrets:
+        more = len(secrets) - 1
+        return Setting("secret", f"set, and {more} more" if more else "set", secrets[0].source)
     path = file_of(about.state.url)
-    if path is not None and path.with_name(path.name + "-secret").exists():
-        return Setting("secret", "made up", f"{path}-secret")
+    if path is not None and (kept := kept_beside(path)).exists():
+        return Setting("secret", "made up", str(kept))
     return Setting("secret", "not set", DEFAULT)
 
 

@@ -66,13 +66,7 @@ def examine(about: Target, *, thorough: bool = False) -> Iterator[Finding]:
         from moored.cli.checks import redis
 
         yield from redis.check(state)
-    yield from secret.check(
-        about.secrets,
-        path,
-        flask=app is not None,
-        debug=app is not None and app.debug,
-        made_up=path is not None or state.url.scheme == "memory",
-    )
+    yield from secret.check(about)
     if app is not None:
         from moored.cli.checks import flask_app
 

@@ -20,6 +20,7 @@ from moored.web.secret import (
     ACTIVE,
     STAGED,
     Keys,
+    Secret,
     from_variables,
     kept_beside,
     read_file,
@@ -71,12 +72,12 @@ def find(about: Target) -> Place | None:
     environment = "the environment"
     if named is not None and in_file is not None and named.active != in_file.active:
         in_file, environment = None, "the environment (.env has another)"
-    own = None if about.app is None else about.app.config.get("SECRET_KEY")
-    if about.app is not None and own:
-        if named is not None and in_file is not None and same(own, named.active):
+    if own := _of_the_app(about):
+        if named is not None and in_file is not None and same(own[0].value, named.active):
             return of_keys(env_file.NAME, in_file, _write_env_file, also_flask=True)
-        earlier = [("accepted", key) for key in about.app.config.get("SECRET_KEY_FALLBACKS") or () if key]
-        return Place("SECRET_KEY of the app", (("active", own), *earlier), names=OF_FLASK)
+        roles = ["active", *["accepted"] * (len(own) - 1)]
+        secrets = tuple(zip(roles, [secret.value for secret in own], strict=True))
+        return Place(own[0].source, secrets, names=OF_FLASK)
     if in_file is not None and (named is not None or about.app is None):
         return of_keys(env_file.NAME, in_file, _write_env_file)
     if named is not None:
@@ -85,6 +86,14 @@ def find(about: Target) -> Place | None:
     if database is not None and (path := kept_beside(database)).exists():
         return of_keys(str(path), read_file(path), lambda keys: write_file(path, keys))
     return None
+
+
+def _of_the_app(about: Target) -> tuple[Secret, ...]:
+    if about.app is None:
+        return ()
+    from moored.flask.secrets import app_secrets
+
+    return app_secrets(about.app.config)
 
 
 def replace(about: Target, seen: Place, keys: Keys) -> None:

@@ -8,14 +8,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
-from msgspec import Struct
 
 from moored.cli import env_file
 from moored.cli.command import URL_KEY
 from moored.cli.screen import note
 from moored.state import State
 from moored.url import Url, default_url
-from moored.web.secret import from_variables
+from moored.web.secret import Secret, from_variables, in_force
 
 if TYPE_CHECKING:
     from flask import Flask
@@ -23,33 +22,26 @@ if TYPE_CHECKING:
 TARGET_KEY = "moored.target"  # in a context's meta: what `flask moored` is about
 
 
-class Secrets(Struct, frozen=True):
-    """The secrets that are in force, the active one first, and where they were set.
-
-    No secret is part of its text.
-    """
-
-    values: tuple[str | bytes, ...]
-    source: str
-
-    def __repr__(self) -> str:
-        return f"<Secrets: {len(self.values)} from {self.source}>"
-
-
 class Target:
     """A state, where its URL was said, and the secrets that go with it.
 
     ``state`` is that of ``app``, or else made of ``url`` when it is first asked for; then it
-    raises ConfigurationError for a URL that cannot be.
+    raises ConfigurationError for a URL that cannot be.  ``variables`` are the secrets in the
+    environment or in ``.env``, which count where there is no app.
     """
 
     def __init__(
-        self, source: str, secrets: Secrets, url: str | None = None, app: Flask | None = None
+        self,
+        source: str,
+        url: str | None = None,
+        *,
+        variables: tuple[Secret, ...] = (),
+        app: Flask | None = None,
     ) -> None:
         self.source = source
-        self.secrets = secrets
         self.app = app
         self._url = url
+        self._variables = variables
 
     @cached_property
     def state(self) -> State:
@@ -60,6 +52,15 @@ class Target:
 
         return mooring(self.app).state
 
+    @property
+    def secrets(self) -> tuple[Secret, ...]:
+        """The secrets that are in force, the active one first.  Raises ConfigurationError."""
+        if self.app is None:
+            return self._variables
+        from moored.flask.secrets import app_secrets
+
+        return in_force(app_secrets(self.app.config))
+
     def close(self) -> None:
         """Close the state, if it was opened here."""
         if self.app is None and "state" in self.__dict__:
@@ -69,18 +70,18 @@ class Target:
 def named(url: str | None) -> Target:
     """The state that ``--url``, ``MOORED_URL`` or the file ``.env`` names, in this order."""
     written = env_file.values(Path.cwd())
-    secrets = Secrets((), "")
+    secrets: tuple[Secret, ...] = ()
     if keys := from_variables(os.environ):
-        secrets = Secrets(keys.ring, "MOORED_SECRET in the environment")
+        secrets = keys.named_in("the environment")
     elif keys := from_variables(written):
-        secrets = Secrets(keys.ring, "MOORED_SECRET in .env")
+        secrets = keys.named_in(env_file.NAME)
     if url is not None:
-        return Target("--url", secrets, url)
+        return Target("--url", url, variables=secrets)
     if found := os.environ.get("MOORED_URL"):
-        return Target("MOORED_URL in the environment", secrets, found)
+        return Target("MOORED_URL in the environment", found, variables=secrets)
     if found := written.get("MOORED_URL"):
-        return Target("MOORED_URL in .env", secrets, found)
-    return Target("default", secrets, default_url())
+        return Target("MOORED_URL in .env", found, variables=secrets)
+    return Target("default", default_url(), variables=secrets)
 
 
 def target() -> Target:

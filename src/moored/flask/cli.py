@@ -12,10 +12,9 @@ from flask import Flask, current_app
 from flask.cli import with_appcontext
 
 from moored.cli.program import Program, load
-from moored.cli.target import TARGET_KEY, Secrets, Target
+from moored.cli.target import TARGET_KEY, Target
 from moored.flask.extension import mooring
 from moored.url import sqlite_url
-from moored.web.secret import in_force
 
 # Commands that are not about an application that is there.
 WITHOUT_APP = ("init", "demo", "prove", "completion")
@@ -31,15 +30,7 @@ def of(app: Flask) -> Target:
     }
     # The first of those that say the same; what none of them says was given to Moored(app).
     source = next((who for who, url in said.items() if url and urlsplit(url) == parts), "the app's code")
-    return Target(source, _secrets(app), app=app)
-
-
-def _secrets(app: Flask) -> Secrets:
-    earlier = app.config.get("SECRET_KEY_FALLBACKS") or ()
-    own = (app.config["SECRET_KEY"], *earlier)
-    found = in_force(own)
-    where = "SECRET_KEY of the app" if any(own) else "MOORED_SECRET in the environment"
-    return Secrets(found, where if found else "")
+    return Target(source, app=app)
 
 
 def bound(command: click.Command) -> click.Command:

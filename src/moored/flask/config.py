@@ -12,6 +12,7 @@ from msgspec import Struct
 
 from moored.codec import DEEPEST
 from moored.errors import ConfigurationError, MisuseError
+from moored.flask.secrets import app_secrets
 from moored.kinds.sessions.settings import DAY, FRESH_ON_LOGIN, IDENTITY, SessionSettings
 from moored.merge import Rules
 from moored.spelling import WrongWord, did_you_mean
@@ -211,6 +212,7 @@ def read(app: Flask) -> dict[str, Any]:
         found[name] = setting.default if value is None else _checked(name, value, setting.check)
     for name, check in OF_FLASK.items():
         _checked(name, app.config.get(name), check)
+    app_secrets(app.config)
     return found
 
 

@@ -29,6 +29,16 @@ ACTIVE, STAGED, ACCEPTED = "MOORED_SECRET", "MOORED_SECRET_NEXT", "MOORED_SECRET
 SHORTEST_MADE = 32  # characters of a secret in a file of ours: what is shorter is the rest of one
 
 
+class Secret(Struct, frozen=True):
+    """A secret and where it was set.  It is no part of its text."""
+
+    value: str | bytes
+    source: str
+
+    def __repr__(self) -> str:
+        return f"<Secret: {self.source}>"
+
+
 class Keys(Struct, frozen=True):
     """The secrets by role, the accepted ones newest first.  None is part of its text."""
 
@@ -41,31 +51,40 @@ class Keys(Struct, frozen=True):
         """All of them in the order of a key ring."""
         return (self.active, *([self.staged] if self.staged else ()), *self.accepted)
 
+    def named_in(self, place: str) -> tuple[Secret, ...]:
+        """The same, each with the variable that names it in this place."""
+        staged = [Secret(self.staged, f"{STAGED} in {place}")] if self.staged else []
+        accepted = [Secret(secret, f"{ACCEPTED} in {place}") for secret in self.accepted]
+        return (Secret(self.active, f"{ACTIVE} in {place}"), *staged, *accepted)
+
     def __repr__(self) -> str:
         return f"<Keys: {len(self.ring)}>"
 
 
-def in_force(secrets: Sequence[str | bytes]) -> tuple[str | bytes, ...]:
+def in_force(own: Sequence[Secret]) -> tuple[Secret, ...]:
     """The secrets that are set, the active one first: the host's own, or those in the environment.
 
     Where the host's active secret is the one in ``MOORED_SECRET``, those that are staged and
     accepted beside it count too.
     """
-    given = [secret for secret in secrets if secret]
-    named = from_variables(os.environ)
-    if named is not None and (not given or same(given[0], named.active)):
-        return tuple(dict.fromkeys((*(given or [named.active]), *named.ring[1:])))
-    return tuple(given)
+    keys = from_variables(os.environ)
+    if keys is None or (own and not same(own[0].value, keys.active)):
+        return tuple(own)
+    active, *others = keys.named_in("the environment")
+    found: dict[str | bytes, Secret] = {}
+    for secret in (*(own or [active]), *others):
+        found.setdefault(secret.value, secret)
+    return tuple(found.values())
 
 
-def key_ring(secrets: Sequence[str | bytes], engine: Engine, how: str) -> KeyRing:
+def key_ring(own: Sequence[Secret], engine: Engine, how: str) -> KeyRing:
     """The ring of the host's secrets (the active one first), or of what stands in for them.
 
     ``how`` tells how the host's own key is set.  Raises ConfigurationError where several hosts may
     share the engine, because each would make keys of its own.
     """
-    if found := in_force(secrets):
-        return KeyRing(found)
+    if found := in_force(own):
+        return KeyRing([secret.value for secret in found])
     path: Path | None = getattr(engine, "path", None)
     if path is None and engine.name != "memory":
         raise ConfigurationError(

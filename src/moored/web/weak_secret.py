@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Final
 
+from moored.web.secret import Secret
+
 SHORTEST_STRONG: Final = 16  # bytes
 LEAST_DIFFERENT: Final = 6  # bytes: "xxxxxxxxxxxxxxxx" and "0101010101010101" are long enough, and guessed
 
@@ -32,17 +34,18 @@ def is_weak(secret: str | bytes) -> bool:
     return len(raw) < SHORTEST_STRONG or len(set(raw)) < LEAST_DIFFERENT or raw in known
 
 
-def weakness(secrets: Iterable[str | bytes], source: str) -> tuple[str, str] | None:
+def weakness(secrets: Iterable[Secret]) -> tuple[str, str] | None:
     """What is wrong with a ring of secrets, the active one first, and what to do; None if nothing is.
 
     Shows none of them.
     """
-    weak = [is_weak(secret) for secret in secrets]
-    if not any(weak):
+    ring = list(secrets)
+    weak = next((secret for secret in ring if is_weak(secret.value)), None)
+    if weak is None:
         return None
-    which = "The secret" if weak[0] else "An earlier secret that is still honoured"
+    which = "The secret" if weak is ring[0] else "Another secret that is honoured"
     what = (
-        f"{which} ({source}) can be guessed: it is short, or stands in a tutorial. Whoever knows it can make"
-        " what the application signs."
+        f"{which} ({weak.source}) can be guessed: it is short, or stands in a tutorial. Whoever knows it can"
+        " make what the application signs."
     )
     return what, f"Set another of at least {SHORTEST_STRONG} random bytes; {MAKE}."

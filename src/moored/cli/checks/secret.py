@@ -2,37 +2,40 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from moored.cli.checks import Finding, error, note, ok, warning
-from moored.cli.target import Secrets
+from moored.cli.target import Target, file_of
+from moored.errors import ConfigurationError
+from moored.web.secret import Secret, kept_beside
 from moored.web.weak_secret import MAKE, weakness
 
 
-def check(
-    secrets: Secrets, database: Path | None, *, flask: bool, debug: bool, made_up: bool
-) -> Iterator[Finding]:
-    """The secrets in force; ``made_up``: where there is none, Moored can make one itself."""
-    kept = None if database is None else Path(f"{database}-secret")
-    yield _given(secrets, kept, flask=flask, debug=debug, made_up=made_up)
+def check(about: Target) -> Iterator[Finding]:
+    """The secrets in force, and who can read the one that Moored made itself."""
+    database = file_of(about.state.url)
+    kept = None if database is None else kept_beside(database)
+    with suppress(ConfigurationError):  # the look at the app's settings says what is wrong with them
+        yield _given(about, about.secrets, kept)
     if kept is not None and kept.exists():
         yield readers(kept)
 
 
-def _given(secrets: Secrets, kept: Path | None, *, flask: bool, debug: bool, made_up: bool) -> Finding:
+def _given(about: Target, secrets: Sequence[Secret], kept: Path | None) -> Finding:
     id = "MRD-D004"
-    if found := weakness(secrets.values, secrets.source):
-        return (warning if debug else error)(id, *found)
-    if secrets.values:
-        return ok(id, f"The secret is set ({secrets.source}) and long enough.")
-    if not flask:
+    if found := weakness(secrets):
+        return (warning if about.app is not None and about.app.debug else error)(id, *found)
+    if secrets:
+        return ok(id, f"The secret is set ({secrets[0].source}) and long enough.")
+    if about.app is None:
         return note(
             id,
             "No MOORED_SECRET is set here. An application may have a secret of its own.",
             "For a Flask application, `flask moored doctor` looks at its SECRET_KEY.",
         )
-    if made_up:
+    if kept is not None or about.state.url.scheme == "memory":
         what = "in memory" if kept is None else f"in {kept}"
         return warning(
             id,
