@@ -158,14 +158,14 @@ class _Page:
 def _closing() -> Generator[None]:
     """Close every state that is made meanwhile, also one whose application was replaced by another."""
     made: list[State] = []
-    make = State.__init__
+    bind = State._bind_to
 
-    def make_and_note(state: State, *args: Any, **kwargs: Any) -> None:
-        make(state, *args, **kwargs)
+    def bind_and_note(state: State, *args: Any) -> None:
+        bind(state, *args)
         made.append(state)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(State, "__init__", make_and_note)
+        patch.setattr(State, "_bind_to", bind_and_note)
         try:
             yield
         finally:

@@ -169,7 +169,7 @@ def test_a_dead_cookie_beside_the_own_one_does_no_harm(rig: Rig) -> None:
 
 def test_a_sign_out_tried_again_is_done(make_rig: MakeRig) -> None:
     with RedisServer("--appendonly", "yes", "--appendfsync", "always") as server:
-        rig, other = (make_rig(f"{server.url}?deadline=0.3") for _ in range(2))
+        rig, other = (make_rig(f"{server.url}?deadline=1") for _ in range(2))
         rig.visit(lambda: session().login("ann"))
         old = value(rig.client)
 

@@ -32,9 +32,10 @@ class Outage:
 @pytest.fixture
 def outage(make_rig: MakeRig) -> Iterator[Outage]:
     with RedisServer("--appendonly", "yes", "--appendfsync", "always") as server:
-        url = f"{server.url}?deadline=0.3"
-        rig, other = make_rig(url), make_rig(url)
-        other.visit(lambda: session().update(name="ann"))  # Flask takes no handlers after a first request
+        url = f"{server.url}?deadline=1"
+        rig, other = make_rig(url), make_rig(server.url)
+        # By another app: Flask takes no handlers after a first request.
+        assert other.visit(lambda: session().update(name="ann")).status_code == 200
         rig.client.set_cookie("session", value(other.client))
         yield Outage(rig, server)
 
@@ -325,7 +326,7 @@ def test_on_outage_anonymous_serves_without_a_session(
     make_rig: MakeRig, caplog: pytest.LogCaptureFixture
 ) -> None:
     with RedisServer("--appendonly", "yes", "--appendfsync", "always") as server:
-        rig = make_rig(f"{server.url}?deadline=0.3", MOORED_ON_OUTAGE="anonymous")
+        rig = make_rig(f"{server.url}?deadline=1", MOORED_ON_OUTAGE="anonymous")
         rig.visit(lambda: session().update(name="ann"))
         server.kill()
         with caplog.at_level(logging.WARNING, "moored"):
@@ -348,7 +349,7 @@ def test_on_outage_anonymous_serves_without_a_session(
 def test_an_after_request_function_that_reads_the_session_is_answered_with_503(make_rig: MakeRig) -> None:
     """As Flask-Login's does."""
     with RedisServer() as server:
-        rig = make_rig(f"{server.url}?deadline=0.3")
+        rig = make_rig(f"{server.url}?deadline=1")
 
         @rig.app.after_request
         def look(response: Any) -> Any:

@@ -362,7 +362,7 @@ def test_the_search_ends_with_the_last_socket_and_begins_with_the_next(start: St
 def test_while_the_engine_is_away(start: Start, stack: ExitStack) -> None:
     """Nothing is handled for a session that cannot be looked at, and nobody is cut off for it."""
     engine = stack.enter_context(RedisServer("--appendonly", "yes", "--appendfsync", "always"))
-    server = start(f"{engine.url}?deadline=0.3", check_every=0.05, MOORED_ON_OUTAGE="anonymous")
+    server = start(f"{engine.url}?deadline=1", check_every=0.05, MOORED_ON_OUTAGE="anonymous")
     client = server.browser()
     client.post("/in/ann")
     socket, visitor = server.socket(client), server.socket(server.browser())
@@ -384,7 +384,7 @@ def test_while_the_engine_is_away(start: Start, stack: ExitStack) -> None:
 
 def test_a_sign_out_that_could_not_be_stored_counts_in_its_process(start: Start, stack: ExitStack) -> None:
     engine = stack.enter_context(RedisServer("--appendonly", "yes", "--appendfsync", "always"))
-    server = start(f"{engine.url}?deadline=0.3", MOORED_ON_OUTAGE="anonymous")
+    server = start(f"{engine.url}?deadline=1", MOORED_ON_OUTAGE="anonymous")
     client = server.browser()
     client.post("/in/ann")
     socket = server.socket(client)
@@ -515,7 +515,7 @@ def test_a_handler_that_does_not_return_keeps_nobody_connected(start: Start, tmp
 def test_a_disconnection_is_handled_also_while_the_engine_is_away(start: Start, stack: ExitStack) -> None:
     """Its handler keeps lists of who is there; only what it would do to the session cannot be done."""
     engine = stack.enter_context(RedisServer())
-    server = start(f"{engine.url}?deadline=0.3")
+    server = start(f"{engine.url}?deadline=1")
     ended: list[str] = []
     server.chat.socketio.on("disconnect")(ended.append)
     client = server.browser()

@@ -117,7 +117,7 @@ def test_in_memory(app: Flask) -> None:
 def test_a_session_that_cannot_be_reached(close: Close) -> None:
     """The block raises what a view would have raised."""
     with RedisServer() as server:
-        app = close(make_app(MOORED_URL=f"{server.url}?deadline=0.3"))
+        app = close(make_app(MOORED_URL=f"{server.url}?deadline=1"))
         client = app.test_client()
         client.post("/cart/book")
         server.kill()
