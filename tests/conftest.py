@@ -11,7 +11,7 @@ from typing import TypeVar
 import pytest
 from hypothesis import settings
 
-pytest_plugins = ["moored.testing.plugin"]
+pytest_plugins = ["moored.testing.plugin", "tests.servers.fixtures"]
 
 CI = os.environ.get("CI") == "true"
 

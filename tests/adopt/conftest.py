@@ -11,10 +11,10 @@ from flask import Flask
 from flask_sqlalchemy import SQLAlchemy
 from tests.adopt.databases import KINDS, DatabaseUrl
 from tests.adopt.shops import Pair, after, before
+from tests.servers.mariadb import MariaDBServer
+from tests.servers.postgres import PostgresServer
 
 from moored.flask.extension import mooring
-from moored.testing.mariadb_server import MariaDBServer
-from moored.testing.postgres_server import PostgresServer
 from moored.testing.servers import RedisServer
 
 

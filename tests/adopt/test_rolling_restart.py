@@ -16,9 +16,9 @@ from http.client import HTTPConnection
 from pathlib import Path
 
 import msgspec
+from tests.servers.postgres import PostgresServer
 
 from moored.kinds.sessions.record import COOKIE_LENGTH
-from moored.testing.postgres_server import PostgresServer
 from moored.testing.servers import RedisServer
 
 MANY, FEW = (4, 6), (2, 2)  # workers, and browsers

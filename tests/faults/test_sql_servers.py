@@ -11,9 +11,8 @@ from pathlib import Path
 
 import pytest
 from tests.faults.test_servers import lives, until
-
-from moored.testing.mariadb_server import MariaDBServer
-from moored.testing.postgres_server import PostgresServer
+from tests.servers.mariadb import MariaDBServer
+from tests.servers.postgres import PostgresServer
 
 Server = type[PostgresServer | MariaDBServer]
 SERVERS = [PostgresServer, MariaDBServer]
@@ -54,8 +53,8 @@ def test_a_failed_start_tells_why(kind: Server) -> None:
 
 PARENT = """
 import sys
-from moored.testing.mariadb_server import MariaDBServer
-from moored.testing.postgres_server import PostgresServer
+from tests.servers.mariadb import MariaDBServer
+from tests.servers.postgres import PostgresServer
 server = {kind}()
 server.start()
 print(server.pid, server.folder, flush=True)
@@ -67,7 +66,11 @@ sys.stdin.read()
 def test_a_server_ends_with_the_process_that_started_it(kind: Server) -> None:
     code = PARENT.format(kind=kind.__name__)
     parent = subprocess.Popen(
-        [sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        [sys.executable, "-c", code],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        cwd=Path(__file__).parents[2],
     )
     assert parent.stdin is not None
     assert parent.stdout is not None

@@ -16,12 +16,12 @@ from tests.adopt.places.peers import Peer
 from tests.adopt.places.test_failures import VALUES, raised
 from tests.adopt.places.test_races import THREADS, at_once
 from tests.races.gates import until
+from tests.servers.mariadb import MariaDBServer
+from tests.servers.postgres import PostgresServer
 
 from moored.adopt import sql_rows
 from moored.adopt.place import Row
 from moored.errors import OutcomeUnknown, TooLargeError, Unavailable
-from moored.testing.mariadb_server import MariaDBServer
-from moored.testing.postgres_server import PostgresServer
 
 DAY = 24 * 60 * 60 * 1000
 EACH = 10
@@ -42,19 +42,6 @@ def read(peer: Peer, row: str) -> Row:
     found = peer.place.read(row)
     assert found is not None
     return found
-
-
-def cut(server: Server) -> None:
-    """Let the server close all connections to it."""
-    if isinstance(server, PostgresServer):
-        server.sql(
-            "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity"
-            " WHERE backend_type = 'client backend' AND pid <> pg_backend_pid()"
-        )
-        return
-    others = "SELECT id FROM information_schema.processlist WHERE user = 'moored' AND id <> connection_id()"
-    for (connection,) in server.sql(others):
-        server.sql(f"KILL {connection}")
 
 
 def status(server: MariaDBServer, name: str) -> int:
@@ -157,9 +144,9 @@ def test_connections_that_have_died_meanwhile_are_no_matter(
         lambda: peer.place.mark(row, read(peer, row).raw, DAY),
     ]
     for use in uses:
-        cut(server)
+        server.close_connections()
         assert use()
-    with once(peer, "before_cursor_execute", lambda: cut(server)):
+    with once(peer, "before_cursor_execute", server.close_connections):
         assert peer.place.replace(row, read(peer, row).raw, {"n": 2}, DAY)
     assert read(peer, row).values == {"n": 2}
 
@@ -171,10 +158,10 @@ def test_a_change_whose_confirmation_is_lost_is_unknown(
     peer = make_peer(kind)
     row = peer.store(n=1)
     raw = read(peer, row).raw
-    with once(peer, "commit", lambda: cut(server)):
+    with once(peer, "commit", server.close_connections):
         raised(lambda: peer.place.replace(row, raw, VALUES, DAY), OutcomeUnknown, row)
     assert read(peer, row).raw == raw
-    with once(peer, "commit", lambda: cut(server)):
+    with once(peer, "commit", server.close_connections):
         assert peer.place.read(row) is not None
 
 
@@ -185,7 +172,7 @@ def test_without_transactions_no_lost_answer_means_that_nothing_was_changed(
     peer = make_peer(kind, SQLALCHEMY_ENGINE_OPTIONS={"isolation_level": "AUTOCOMMIT"})
     row = peer.store(n=1)
     raw = read(peer, row).raw
-    with once(peer, "before_cursor_execute", lambda: cut(server)):
+    with once(peer, "before_cursor_execute", server.close_connections):
         raised(lambda: peer.place.replace(row, raw, VALUES, DAY), OutcomeUnknown, row)
     assert peer.place.replace(row, raw, {"n": 2}, DAY)
 

@@ -1,4 +1,4 @@
-"""A real MariaDB server for tests; ``process.py`` says when servers end."""
+"""A real MariaDB server for tests; ``moored.testing.process`` says when servers end."""
 
 from __future__ import annotations
 
@@ -54,10 +54,14 @@ class MariaDBServer(ServerProcess):
 
     def clear(self) -> None:
         """Close all connections to the server and remove what is in the database."""
+        self.close_connections()
+        self.sql(f"CREATE OR REPLACE DATABASE {_DATABASE} CHARACTER SET utf8mb4")
+
+    def close_connections(self) -> None:
+        """Close all connections to the server."""
         for (connection,) in self.sql(_OTHERS):
             with suppress(RuntimeError):  # it has ended by itself
                 self.sql(f"KILL {connection}")
-        self.sql(f"CREATE OR REPLACE DATABASE {_DATABASE} CHARACTER SET utf8mb4")
 
     def sql(self, statement: str) -> list[tuple[Any, ...]]:
         """Run one statement on a connection of its own, which commits, and return the rows.

@@ -1,4 +1,4 @@
-"""A real PostgreSQL server for tests; ``process.py`` says when servers end."""
+"""A real PostgreSQL server for tests; ``moored.testing.process`` says when servers end."""
 
 from __future__ import annotations
 
@@ -69,8 +69,12 @@ class PostgresServer(ServerProcess):
 
     def clear(self) -> None:
         """Close all connections to the database and remove what is in it."""
-        self.sql(_CLOSE)
+        self.close_connections()
         self.sql(_CLEAR)
+
+    def close_connections(self) -> None:
+        """Close all connections to the database, and wait until they are."""
+        self.sql(_CLOSE)
 
     def sql(self, statement: str) -> list[tuple[Any, ...]]:
         """Run one statement on a connection of its own, which commits, and return the rows.
