@@ -17,10 +17,11 @@ from moored.codec import decode, encode
 from moored.engines.sqlite_writer import SMALL
 from moored.kinds.sessions import EndedSession, SessionInfo, SessionSettings, changes, exclusive
 from moored.kinds.sessions.browsers import remembers
+from moored.kinds.sessions.end_reason import EndReason
 from moored.kinds.sessions.record import Credential, Session, new_selector
 from moored.kinds.sessions.saving import Outdated, Saved, create, load, look, save
 from moored.kinds.sessions.signing import forget_identity, login, logout
-from moored.kinds.sessions.subjects import EVERYWHERE, REVOKED, Origin, by_cookie, noted, signing_in
+from moored.kinds.sessions.subjects import Origin, by_cookie, noted, signing_in
 from moored.merge import MISSING, Rules
 from moored.seal import KeyRing
 from moored.web.remember import proven, value_for
@@ -217,7 +218,7 @@ def test_with_a_session_its_browser_is_forgotten(place: Place) -> None:
     "how",
     [
         logout,
-        lambda session: logout(session, b"for a reason of its own"),
+        lambda session: logout(session, EndReason.REPLACED),
         lambda session: forget_identity(session, {}, SETTINGS),
     ],
     ids=["logout", "why", "forget_identity"],
@@ -232,9 +233,27 @@ def test_a_sign_out_lets_the_browser_forget(place: Place, how: Callable[[Session
 
 def test_what_is_ending_takes_no_room() -> None:
     """On a full disk a step that ends something may write little: see ``sqlite_writer``."""
-    for why, further in ((EVERYWHERE, len(secrets.token_hex(8))), (REVOKED, 0)):
+    for why, further in ((EndReason.EVERYWHERE, len(secrets.token_hex(8))), (EndReason.REVOKED, 0)):
         ending = dict.fromkeys([new_selector() for _ in range(SETTINGS.each)], why)
         assert sum(map(len, noted(ending).values())) + further <= SMALL
+
+
+def test_reasons_mean_what_they_meant() -> None:
+    """Records of earlier versions hold these codes, and applications compare these words: none may change."""
+    stored = [(why.code, why.note) for why in EndReason]
+    assert stored[:8] == [
+        (b"", b"signed out everywhere"),
+        (b"1", b"over the maximum"),
+        (b"2", b"revoked"),
+        (b"3", b"revoked by an operator"),
+        (b"4", b"signed out"),
+        (b"5", b"replaced by another sign-in"),
+        (b"6", b"replaced by a sign-in"),
+        (b"7", b"ended by the old library"),
+    ]
+    assert len(dict(stored)) == len(stored)
+    assert [EndReason.of_code(why.code) for why in EndReason] == list(EndReason)
+    assert EndReason.of_code(b"99") is EndReason.EVERYWHERE
 
 
 def test_over_the_maximum_the_oldest_ends(place: Place) -> None:

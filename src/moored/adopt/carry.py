@@ -14,6 +14,7 @@ from moored.adopt.session import OldProof, OldSession
 from moored.commands import Bury, Patch, Read, Record, Refused
 from moored.errors import LoginRefused
 from moored.kinds.sessions import saving, subjects
+from moored.kinds.sessions.end_reason import EndReason
 from moored.kinds.sessions.record import TOMBSTONE, Credential, Session, integer, session_key, text
 from moored.kinds.sessions.saving import Outdated
 from moored.kinds.sessions.settings import SessionSettings
@@ -114,7 +115,7 @@ async def _bring_up_to_date(session: OldSession, record: Record) -> object:
 async def _end(old: Old, proof: OldProof, settings: SessionSettings, record: Record | None) -> Found | None:
     """There is no such session any more, and its record, which nobody has used, goes too."""
     if record is not None:
-        key, why = session_key(proof.selector), b"ended by the old library"
+        key, why = session_key(proof.selector), EndReason.BY_OLD_LIBRARY.note
         if isinstance(await Bury(key, version=record.version, ttl=TOMBSTONE, note=why), Refused):
             return await carried(old, proof, settings)
         owner = text(record.fields.get("@owner"))

@@ -21,6 +21,7 @@ from moored.adopt.session import OldProof, OldSession, changed, fields_of
 from moored.adopt.window import Window
 from moored.commands import NOTHING, Bury
 from moored.kinds.sessions import saving, subjects
+from moored.kinds.sessions.end_reason import EndReason
 from moored.kinds.sessions.record import (
     TOMBSTONE,
     Change,
@@ -142,10 +143,10 @@ class Adopting:
         if session is None or cleared or session.owner not in (None, gate.subject):
             saved = await self._make(changed({}, change), notes)
             if session is not None:
-                await self.logout(session, b"replaced by another sign-in")
+                await self.logout(session, EndReason.REPLACED)
             return saved
         dropped: Change = dict.fromkeys(self.settings.fresh_on_login)
-        return await self._renewed(session, {**dropped, **change}, notes, b"replaced by a sign-in")
+        return await self._renewed(session, {**dropped, **change}, notes, EndReason.RENEWED)
 
     async def forget_identity(self, session: Session, change: Change) -> Saved[Any]:
         """Go on as a visitor, under a new id."""
@@ -153,9 +154,10 @@ class Adopting:
             session = found.session
         if not isinstance(session, OldSession):
             return await self.server.forget_identity(session, change)
-        return await self._renewed(session, change, Notes(session.notes.since, session.owner), b"signed out")
+        notes = Notes(session.notes.since, session.owner)
+        return await self._renewed(session, change, notes, EndReason.SIGNED_OUT)
 
-    async def logout(self, session: Session, why: bytes = b"signed out") -> bool:
+    async def logout(self, session: Session, why: EndReason = EndReason.SIGNED_OUT) -> bool:
         """End the session; a tombstone keeps what old workers write late from coming back here."""
         if not isinstance(session, OldSession):
             return await self.server.logout(session, why)
@@ -182,7 +184,7 @@ class Adopting:
         made = await self.olds[0].make(values, notes)
         return Saved(made, made.proof)
 
-    async def _renewed(self, session: Session, change: Change, notes: Notes, why: bytes) -> Saved[Any]:
+    async def _renewed(self, session: Session, change: Change, notes: Notes, why: EndReason) -> Saved[Any]:
         """The session under a new id, with what others have changed until the old one ended."""
         if not isinstance(session, OldSession):  # a record of ours: for another worker the window has closed
             saved = await self._make(changed({}, {**session.user_fields(), **change}), notes, session.fields)
@@ -198,9 +200,9 @@ class Adopting:
         after = await self.olds[0].change(saved.session, lambda _: late) if late else None
         return saved if after is None else Saved(after, after.proof)
 
-    async def _end(self, session: OldSession, why: bytes) -> Row | None:
+    async def _end(self, session: OldSession, why: EndReason) -> Row | None:
         """End it; the tombstone outlasts what an old worker writes to the row after that."""
-        await Bury(session_key(session.selector), ttl=max(TOMBSTONE, self.settings.absolute), note=why)
+        await Bury(session_key(session.selector), ttl=max(TOMBSTONE, self.settings.absolute), note=why.note)
         return await self._old(session.proof).remove(session)
 
     def _proof(self, cookie: str) -> OldProof | None:

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any, NoReturn
 
 from moored.errors import MisuseError
+from moored.kinds.sessions.end_reason import EndReason
 from moored.kinds.sessions.record import Change, Proof, Session
 from moored.kinds.sessions.saving import Outdated, Saved
 from moored.kinds.sessions.subjects import Gate, Origin
@@ -57,7 +58,7 @@ class StoreWithoutCookies:
         """As the app's."""
         return self._store.signing_in(subject)
 
-    def logout(self, session: Session, why: bytes = b"signed out") -> Program[bool]:
+    def logout(self, session: Session, why: EndReason = EndReason.SIGNED_OUT) -> Program[bool]:
         """As the app's: the cookie that the browser keeps proves nothing any more."""
         return self._store.logout(session, why)
 

@@ -20,6 +20,7 @@ from msgspec.structs import replace
 from moored.errors import ConfigurationError, TooLargeError, UnsupportedError
 from moored.kinds.sessions import ending, subjects
 from moored.kinds.sessions.browsers import remembers
+from moored.kinds.sessions.end_reason import EndReason
 from moored.kinds.sessions.record import Change, Session, apply_change, check_size, new_selector
 from moored.kinds.sessions.saving import Outdated, Saved
 from moored.kinds.sessions.settings import SessionSettings
@@ -166,7 +167,7 @@ class ClientSide:
         await self.logout(session)
         return self._after(session, change, subject=None, further=1)
 
-    async def logout(self, session: Session, why: bytes = b"signed out") -> bool:
+    async def logout(self, session: Session, why: EndReason = EndReason.SIGNED_OUT) -> bool:
         """Nothing is kept here that would have to be ended, but that a browser remembers somebody."""
         if self.revocable and session.owner is not None and session.browser:
             await ending.forget(session.owner, session.browser, session.selector, why)

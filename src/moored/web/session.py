@@ -10,6 +10,7 @@ from uuid import UUID
 from moored.errors import MisuseError, OutcomeUnknown, Unavailable, UnsupportedError
 from moored.kinds.sessions import changes, exclusive
 from moored.kinds.sessions.changes import Decide
+from moored.kinds.sessions.end_reason import EndReason
 from moored.kinds.sessions.subjects import subject_of
 from moored.merge import MISSING
 from moored.web import at_once
@@ -67,7 +68,7 @@ class WebSession(LazySession):
             return
         try:
             self._carry(store.everywhere(session.owner))
-            self._carry(store.logout(session, b"signed out everywhere"))  # also if it was on no list
+            self._carry(store.logout(session, EndReason.EVERYWHERE))  # also if it was on no list
         except (Unavailable, OutcomeUnknown):
             self._host.refuse(session.selector)
             raise

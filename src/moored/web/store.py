@@ -8,6 +8,7 @@ from typing import Any, Protocol
 from msgspec import Struct
 
 from moored.kinds.sessions import ending, saving, signing, subjects
+from moored.kinds.sessions.end_reason import EndReason
 from moored.kinds.sessions.record import Change, Credential, Proof, Session, to_cookie
 from moored.kinds.sessions.saving import Outdated, Saved
 from moored.kinds.sessions.settings import SessionSettings
@@ -75,7 +76,7 @@ class SessionStore(Protocol):
         """Take the identity away and leave the data."""
         ...
 
-    def logout(self, session: Session, why: bytes = b"signed out") -> Program[bool]:
+    def logout(self, session: Session, why: EndReason = EndReason.SIGNED_OUT) -> Program[bool]:
         """End the session; false if it had moved on."""
         ...
 
@@ -129,7 +130,7 @@ class ServerSide:
         """Replace the verifier and go on as a visitor."""
         return signing.forget_identity(session, change, self.settings)
 
-    def logout(self, session: Session, why: bytes = b"signed out") -> Program[bool]:
+    def logout(self, session: Session, why: EndReason = EndReason.SIGNED_OUT) -> Program[bool]:
         """Replace the record by a tombstone."""
         return signing.logout(session, why)
 

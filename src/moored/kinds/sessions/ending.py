@@ -10,12 +10,10 @@ import secrets
 
 from moored.commands import Bury, Patch, Put, Read, Record, Refused, Written
 from moored.kinds.sessions.browsers import LONGEST_COOKIE, browser_field, browsers_of, remembers
+from moored.kinds.sessions.end_reason import EndReason
 from moored.kinds.sessions.record import TOMBSTONE, session_key, text
 from moored.kinds.sessions.settings import DAY
 from moored.kinds.sessions.subjects import (
-    BY_OPERATOR,
-    EVERYWHERE,
-    REVOKED,
     entries_of,
     finish,
     noted,
@@ -39,7 +37,7 @@ async def everywhere(subject: str, keep: str | None = None) -> None:
                 return None
             continue
         entries = entries_of(record)
-        ending = {name: EVERYWHERE for name in entries if name != keep}
+        ending = {name: EndReason.EVERYWHERE for name in entries if name != keep}
         stays = entries[keep].browser if keep in entries else ""
         forget = [browser_field(name) for name in browsers_of(record) if name != stays]
         done = await Patch(
@@ -55,7 +53,7 @@ async def everywhere(subject: str, keep: str | None = None) -> None:
             return await finish(subject, ending)
 
 
-async def end(subject: str, selector: str, why: bytes = REVOKED) -> bool:
+async def end(subject: str, selector: str, why: EndReason = EndReason.REVOKED) -> bool:
     """End one session of the subject, and let its browser forget them; false if it is not alive and theirs.
 
     With it end all sessions that were begun with that browser's cookie.  The browser of a session
@@ -65,7 +63,7 @@ async def end(subject: str, selector: str, why: bytes = REVOKED) -> bool:
         record = await read_subject(subject)
         if record is None:
             return (
-                await Bury(session_key(selector), {"@owner": subject.encode()}, ttl=TOMBSTONE, note=why)
+                await Bury(session_key(selector), {"@owner": subject.encode()}, ttl=TOMBSTONE, note=why.note)
                 is True
             )
         entries, browsers = entries_of(record), _of_session(record, selector)
@@ -95,18 +93,18 @@ async def end(subject: str, selector: str, why: bytes = REVOKED) -> bool:
 
 async def end_any(selector: str) -> bool:
     """End a session whoever owns it, for operators; false if it was not alive."""
-    why = BY_OPERATOR
+    why = EndReason.BY_OPERATOR
     while True:
         record = await Read(session_key(selector), ("@owner",))
         owner = text(record.fields.get("@owner")) if record else None
         if owner is not None:
             return await end(owner, selector, why)
-        ended = await Bury(session_key(selector), {"@owner": None}, ttl=TOMBSTONE, note=why)
+        ended = await Bury(session_key(selector), {"@owner": None}, ttl=TOMBSTONE, note=why.note)
         if not isinstance(ended, Refused):
             return ended
 
 
-async def forget(subject: str, browser: str, but: str, why: bytes) -> None:
+async def forget(subject: str, browser: str, but: str, why: EndReason) -> None:
     """Let a browser forget the subject, and end every session begun with its cookie ``but`` one."""
     while True:
         record = await read_subject(subject)

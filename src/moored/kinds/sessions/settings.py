@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from msgspec import Struct
 
+from moored.codec import DEPTH
 from moored.errors import ConfigurationError
 from moored.merge_rules import NO_RULES, Rules
 
@@ -29,7 +30,7 @@ class SessionSettings(Struct, frozen=True):
     absolute: int = 90 * DAY
     largest: int = 2 * 1024 * 1024
     most: int = 16_384
-    depth: int = 32
+    depth: int = DEPTH
     each: int = 50
     identity: tuple[str, ...] = IDENTITY
     fresh_on_login: frozenset[str] = FRESH_ON_LOGIN

@@ -10,6 +10,7 @@ from msgspec.structs import replace
 
 from moored.codec import encode
 from moored.commands import Bury, Refused
+from moored.kinds.sessions.end_reason import EndReason
 from moored.kinds.sessions.ending import forget
 from moored.kinds.sessions.record import (
     TOMBSTONE,
@@ -24,7 +25,7 @@ from moored.kinds.sessions.record import (
 )
 from moored.kinds.sessions.saving import Saved, Superseded, make, merging, write
 from moored.kinds.sessions.settings import SessionSettings
-from moored.kinds.sessions.subjects import REPLACED, SIGNED_OUT, Gate, Origin, enlist, strike
+from moored.kinds.sessions.subjects import Gate, Origin, enlist, strike
 
 RENEWED = {"@changed": 0, "@sent": 0}  # stamps of a step after which another cookie is sent
 
@@ -54,7 +55,7 @@ async def login(
         if gate.browser == session.browser:  # which the end of this session lets forget
             gate = replace(gate, browser=gate.browser and new_selector())
         made = await _login_anew(change, gate, origin, settings)
-        await logout(session, REPLACED)
+        await logout(session, EndReason.REPLACED)
         return made
     drop = tuple(["." + name for name in sorted(settings.fresh_on_login) if name not in change])
     kept = {name: value for name, value in apply_change(session.fields, change).items() if name not in drop}
@@ -106,7 +107,7 @@ async def forget_identity(session: Session, change: Change, settings: SessionSet
     check_size(fields, settings, session.fields)
     edit = merging(session.fields, change, settings, [])
     drop = ("@subject", "@login", "@browser")
-    await _let_browser_forget(session, SIGNED_OUT)
+    await _let_browser_forget(session, EndReason.SIGNED_OUT)
     try:
         await write(session, edit, settings, ours=ours, drop=drop, stamp=RENEWED)
     except Superseded:
@@ -115,13 +116,13 @@ async def forget_identity(session: Session, change: Change, settings: SessionSet
     return Saved(after, Credential(session.selector, verifier))
 
 
-async def logout(session: Session, why: bytes = SIGNED_OUT) -> bool:
+async def logout(session: Session, why: EndReason = EndReason.SIGNED_OUT) -> bool:
     """End the session for good; false if it had moved on, and this request may not end it.
 
     Its browser forgets who was signed in.
     """
     await _let_browser_forget(session, why)
-    ended = await Bury(session.key, {"@generation": b"%d" % session.generation}, ttl=TOMBSTONE, note=why)
+    ended = await Bury(session.key, {"@generation": b"%d" % session.generation}, ttl=TOMBSTONE, note=why.note)
     if isinstance(ended, Refused):
         return ended.record is None or ended.record.dead
     if session.owner is not None:
@@ -129,6 +130,6 @@ async def logout(session: Session, why: bytes = SIGNED_OUT) -> bool:
     return True
 
 
-async def _let_browser_forget(session: Session, why: bytes) -> None:
+async def _let_browser_forget(session: Session, why: EndReason) -> None:
     if session.owner is not None and session.browser:
         await forget(session.owner, session.browser, session.selector, why)

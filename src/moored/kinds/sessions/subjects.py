@@ -26,19 +26,10 @@ from moored.kinds.sessions.browsers import (
     remembers,
     revoked,
 )
+from moored.kinds.sessions.end_reason import EndReason
 from moored.kinds.sessions.record import TOMBSTONE, integer, new_selector, session_key
 from moored.kinds.sessions.settings import DAY, SessionSettings
 
-# Why a session ends.  In entries it is one digit, or nothing for the first: on a full disk there is
-# room for steps that remove something and write next to nothing.
-EVERYWHERE, OVER, REVOKED, BY_OPERATOR, SIGNED_OUT, REPLACED = WHY = (
-    b"signed out everywhere",
-    b"over the maximum",
-    b"revoked",
-    b"revoked by an operator",
-    b"signed out",
-    b"replaced by another sign-in",
-)
 UNDER_WAY = 60_000  # milliseconds for which an entry without a session may be a login on its way
 
 
@@ -152,7 +143,7 @@ async def enlist(
         # Later than every other, also within one millisecond: it tells which is the oldest.
         created = max([record.at, *[other.created + 1 for other in others.values()]])
         entry = Entry(created, origin.device[:200], origin.address[:64], browser)
-        ending = dict.fromkeys(surplus, OVER)
+        ending = dict.fromkeys(surplus, EndReason.OVER)
         done = await Patch(
             subject_key(gate.subject),
             {"s." + selector: _encode_entry(entry), **remember, **noted(ending)},
@@ -234,10 +225,16 @@ async def read_subject(subject: str) -> Record | None:
         return None
     if "@epoch" not in record.fields:  # nothing of ours leaves a tombstone there either
         raise CorruptRecord("the record of somebody's sessions is damaged, or was not written by Moored.")
-    if ending := {name[2:]: _why(code) for name, code in record.fields.items() if name[:2] == "e."}:
+    if ending := _ending_of(record):
         await finish(subject, ending)
         return await Read(subject_key(subject))
     return record
+
+
+def _ending_of(record: Record) -> dict[str, EndReason]:
+    """What is being ended, and why."""
+    codes = record.fields.items()
+    return {name[2:]: EndReason.of_code(code) for name, code in codes if name[:2] == "e."}
 
 
 async def listed(subject: str) -> dict[str, tuple[Entry, Record]]:
@@ -263,33 +260,24 @@ async def listed(subject: str) -> dict[str, tuple[Entry, Record]]:
     return alive
 
 
-def noted(ending: Mapping[str, bytes]) -> dict[str, bytes]:
+def noted(ending: Mapping[str, EndReason]) -> dict[str, bytes]:
     """The entries of what is being ended, and why."""
-    return {"e." + name: _code(why) for name, why in ending.items()}
+    return {"e." + name: why.code for name, why in ending.items()}
 
 
-def _code(why: bytes) -> bytes:
-    at = WHY.index(why if why in WHY else SIGNED_OUT)  # by the words of some other store
-    return b"%d" % at if at else b""
-
-
-def _why(code: bytes) -> bytes:
-    return WHY[int(code)] if code.isdigit() and int(code) < len(WHY) else EVERYWHERE
-
-
-async def finish(subject: str, ending: Mapping[str, bytes]) -> None:
+async def finish(subject: str, ending: Mapping[str, EndReason]) -> None:
     """Bury what is to end: sessions of the subject, and those that a login has not reached yet."""
     left: Iterable[str] = ending
     done = tuple(noted(ending))
     owner = subject.encode()
     while left:
         owned = await Together(
-            *[Bury(session_key(n), {"@owner": owner}, ttl=TOMBSTONE, note=ending[n]) for n in left]
+            *[Bury(session_key(n), {"@owner": owner}, ttl=TOMBSTONE, note=ending[n].note) for n in left]
         )
         left = [name for name, answer in zip(left, owned, strict=True) if _nobodys(answer)]
         if left:  # a login may be on its way there: nothing, or an anonymous session
             bare = await Together(
-                *[Bury(session_key(n), {"@owner": None}, ttl=TOMBSTONE, note=ending[n]) for n in left]
+                *[Bury(session_key(n), {"@owner": None}, ttl=TOMBSTONE, note=ending[n].note) for n in left]
             )
             left = [name for name, answer in zip(left, bare, strict=True) if isinstance(answer, Refused)]
     if done:
