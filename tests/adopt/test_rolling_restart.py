@@ -4,19 +4,15 @@ from __future__ import annotations
 
 import os
 import signal
-import socket
-import subprocess
-import sys
 import threading
-import time
 from collections import Counter
-from collections.abc import Generator
-from contextlib import contextmanager
-from http.client import HTTPConnection
 from pathlib import Path
 
 import msgspec
+from tests.races.clients import Browser
+from tests.races.server import Gunicorn
 from tests.servers.postgres import PostgresServer
+from tests.waiting import until
 
 from moored.kinds.sessions.record import COOKIE_LENGTH
 from moored.testing.servers import RedisServer
@@ -40,34 +36,22 @@ AT_LAST = AFTER.replace('"after"', '"at last"').replace("3600", "0")
 class Visitor(threading.Thread):
     """Signs in, and then puts one thing after another into the cart, looking at each answer."""
 
-    def __init__(self, port: int, number: int, stop: threading.Event) -> None:
+    def __init__(self, browser: Browser, number: int, stop: threading.Event) -> None:
         super().__init__(daemon=True)
-        self.port, self.number, self.stop = port, number, stop
-        self.cookie = ""
+        self.browser, self.number, self.stop = browser, number, stop
         self.added: list[str] = []
         self.served: Counter[str] = Counter()
         self.workers: set[int] = set()
         self.wrong: list[str] = []
 
     def get(self, path: str) -> bytes:
-        connection = HTTPConnection("127.0.0.1", self.port, timeout=PATIENCE)
-        try:
-            headers = {"Cookie": f"session={self.cookie}"} if self.cookie else {}
-            connection.request("GET", path, headers=headers)
-            response = connection.getresponse()
-            body = response.read()
-            if response.status != 200:
-                self.wrong.append(f"{path}: {response.status} {body!r}")
-            for header in response.headers.get_all("Set-Cookie") or []:
-                name, _, value = header.partition(";")[0].partition("=")
-                if name == "session":
-                    self.cookie = value
-            version, _, worker = response.headers["X-Sessions"].rpartition(" ")
-            self.served[version] += 1
-            self.workers.add(int(worker))
-            return body
-        finally:
-            connection.close()
+        answer = self.browser.get(path)
+        if answer.status != 200:
+            self.wrong.append(f"{path}: {answer.status} {answer.body!r}")
+        version, _, worker = answer.headers["X-Sessions"].rpartition(" ")
+        self.served[version] += 1
+        self.workers.add(int(worker))
+        return answer.body
 
     def run(self) -> None:
         try:
@@ -84,71 +68,18 @@ class Visitor(threading.Thread):
             self.wrong.append(repr(error))
 
 
-class Shop:
-    """The shop under gunicorn."""
-
-    def __init__(self, folder: Path, workers: int, environment: dict[str, str]) -> None:
-        self.folder, self.wanted = folder, workers
-        self.deploy(BEFORE)
-        with socket.socket() as listener:
-            listener.bind(("127.0.0.1", 0))
-            listener.listen(128)
-            self.port = listener.getsockname()[1]
-            os.set_inheritable(listener.fileno(), True)
-            here = Path(__file__).parent
-            self.process = subprocess.Popen(
-                [
-                    *(sys.executable, "-m", "gunicorn", "--bind", f"fd://{listener.fileno()}"),
-                    *(
-                        "--workers",
-                        str(workers),
-                        "--timeout",
-                        "0",
-                        "--log-level",
-                        "warning",
-                        "--chdir",
-                        str(here),
-                    ),
-                    "rolling_shop:app",
-                ],
-                env={**os.environ, **environment, "SHOP_FOLDER": str(folder)}
-                | {"PYTHONDONTWRITEBYTECODE": "1"},
-                pass_fds=[listener.fileno()],
-            )
-
-    def deploy(self, code: str) -> None:
-        """Put another version there, for workers that start from now on."""
-        draft = self.folder / "draft"
-        draft.write_text(code)
-        draft.replace(self.folder / "sessions.py")
-
-    def workers(self) -> set[int]:
-        """The workers' process ids."""
-        pid = self.process.pid
-        return set(map(int, Path(f"/proc/{pid}/task/{pid}/children").read_text().split()))
-
-    def restart(self, worker: int) -> None:
-        """Let one worker go, and wait for another in its place."""
-        os.kill(worker, signal.SIGTERM)
-        wait(lambda: worker not in self.workers() and len(self.workers()) == self.wanted)
+def deploy(folder: Path, code: str) -> None:
+    """Put another version there, for workers that start from now on."""
+    draft = folder / "draft"
+    draft.write_text(code)
+    draft.replace(folder / "sessions.py")
 
 
-def wait(true: object) -> None:
-    assert callable(true)
-    ends = time.monotonic() + PATIENCE
-    while not true():
-        assert time.monotonic() < ends, "what was waited for did not happen"
-        time.sleep(0.02)
-
-
-@contextmanager
-def serving(folder: Path, workers: int, environment: dict[str, str]) -> Generator[Shop]:
-    shop = Shop(folder, workers, environment)
-    try:
-        yield shop
-    finally:
-        shop.process.terminate()
-        shop.process.wait(PATIENCE)
+def restart(shop: Gunicorn, worker: int, wanted: int) -> None:
+    """Let one worker go, and wait for another in its place."""
+    os.kill(worker, signal.SIGTERM)
+    another = "another worker in its place"
+    until(lambda: worker not in shop.workers() and len(shop.workers()) == wanted, another, PATIENCE)
 
 
 def test_nobody_is_signed_out_and_nothing_is_lost_in_redis(tmp_path: Path, redis_server: RedisServer) -> None:
@@ -168,33 +99,42 @@ def test_nobody_is_signed_out_and_nothing_is_lost_in_postgresql(
 def restart_under_load(folder: Path, size: tuple[int, int], **environment: str) -> None:
     workers, browsers = size
     stop = threading.Event()
-    with serving(folder, workers, environment) as shop:
-        visitors = [Visitor(shop.port, number, stop) for number in range(1, browsers + 1)]
+    deploy(folder, BEFORE)
+    environment |= {"SHOP_FOLDER": str(folder), "PYTHONDONTWRITEBYTECODE": "1"}
+    options = ("--worker-class=sync", "--threads=1")
+    with Gunicorn("tests.adopt.rolling_shop:app", folder, environment, *options, workers=workers) as shop:
+        visitors = [Visitor(shop.browser(), number, stop) for number in range(1, browsers + 1)]
 
-        def all_served(version: str, times: int) -> bool:
-            wrong = [what for one in visitors for what in one.wrong]
-            assert not wrong, wrong
-            return all(one.served[version] >= times for one in visitors)
+        def all_served(version: str, times: int) -> None:
+            def served() -> bool:
+                wrong = [what for one in visitors for what in one.wrong]
+                assert not wrong, wrong
+                return all(one.served[version] >= times for one in visitors)
+
+            until(served, f"{times} requests of each served by {version!r}", PATIENCE)
 
         for visitor in visitors:
             visitor.start()
         try:
-            wait(lambda: all_served("before", 20))
+            all_served("before", 20)
             for version, code in (("after", AFTER), ("at last", AT_LAST)):
-                shop.deploy(code)
+                deploy(folder, code)
                 # One that has just been forked would not notice that it is to end.
-                wait(lambda: shop.workers() <= set().union(*[one.workers for one in visitors]))
+                until(
+                    lambda: {*shop.workers()} <= set().union(*[one.workers for one in visitors]),
+                    "a request served by each worker",
+                    PATIENCE,
+                )
                 for worker in shop.workers():
-                    shop.restart(worker)
-                    served = version  # old and new side by side from the first restart on
-                    wait(lambda served=served: all_served(served, 3))
-            wait(lambda: all_served("at last", 20))
+                    restart(shop, worker, workers)
+                    all_served(version, 3)  # old and new side by side from the first restart on
+            all_served("at last", 20)
         finally:
             stop.set()
             for visitor in visitors:
                 visitor.join(PATIENCE)
         for visitor in visitors:
             assert not visitor.wrong, visitor.wrong
-            assert len(visitor.cookie) == COOKIE_LENGTH, "its session was not carried over"
+            assert len(visitor.browser.cookie) == COOKIE_LENGTH, "its session was not carried over"
             found = msgspec.json.decode(visitor.get("/look"))
             assert found == {"cart": visitor.added, "user": visitor.number}

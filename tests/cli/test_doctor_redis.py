@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator
 
 import pytest
@@ -10,6 +9,7 @@ from msgspec.structs import replace
 from tests.cli.conftest import MakeShop
 from tests.cli.findings import Findings, judged
 from tests.cli.shop import run, run_in
+from tests.waiting import until
 
 from moored.cli.checks import redis as checking
 from moored.testing.servers import RedisServer
@@ -74,10 +74,8 @@ def test_a_disk_that_fails() -> None:
     with RedisServer() as server:
         (server.folder / "dump.rdb").mkdir()  # the snapshot cannot take its place
         server.cli("BGSAVE")
-        ends = time.monotonic() + 20
-        while "rdb_last_bgsave_status:err" not in server.cli("INFO", "persistence"):
-            assert time.monotonic() < ends
-            time.sleep(0.01)
+        failed = "rdb_last_bgsave_status:err"
+        until(lambda: failed in server.cli("INFO", "persistence"), "the failure of the snapshot")
         found = doctor(server.url)
         (server.folder / "dump.rdb").rmdir()
     assert (found.status, found.severity("202")) == (1, "error")
@@ -104,10 +102,7 @@ def test_memory(server: RedisServer, share: float, severity: str) -> None:
 def test_replicas(server: RedisServer) -> None:
     assert doctor(f"{server.url}?wait=1").severity("205") == "error"
     with RedisServer(replica_of=server) as replica:
-        ends = time.monotonic() + 20
-        while "state=online" not in server.cli("INFO", "replication"):
-            assert time.monotonic() < ends
-            time.sleep(0.01)
+        until(lambda: "state=online" in server.cli("INFO", "replication"), "the replica's arrival")
         assert doctor(server.url).severity("205") == "note"
         assert doctor(f"{server.url}?wait=1").severity("205") == "ok"
         assert doctor(f"{server.url}?wait=2").severity("205") == "error"

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import itertools
 import os
-import time
-from collections.abc import Callable
 from typing import Any
 
 from moored.commands import Command, Op
@@ -40,11 +38,3 @@ def close_engines() -> None:
     """Close all that ``engine_of`` has made."""
     while _engines:
         _engines.pop().close()
-
-
-def until(condition: Callable[[], object], seconds: float = 10.0) -> None:
-    """Wait for it; fail if it does not come."""
-    ends = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < ends, "it did not come about"
-        time.sleep(0.005)

@@ -8,7 +8,8 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from tests.engines.asking import FAR, ask, close_engines, engine_of, new_op, until
+from tests.engines.asking import FAR, ask, close_engines, engine_of, new_op
+from tests.waiting import until
 
 from moored import ConfigurationError, CorruptRecord, OutcomeUnknown, State, Unavailable
 from moored.commands import (
@@ -457,7 +458,7 @@ def test_a_read_only_replica_is_left_when_it_is_replaced() -> None:
         with pytest.raises(Unavailable, match="read-only replica") as caught:
             ask(engine, Add("n"))
         assert not caught.value.outage
-        until(lambda: "cmd=evalsha" not in replica.cli("CLIENT", "LIST"))
+        until(lambda: "cmd=evalsha" not in replica.cli("CLIENT", "LIST"), "the end of the script")
         replica.cli("REPLICAOF", "NO", "ONE")
         assert ask(engine, Add("n")) == [1]
 

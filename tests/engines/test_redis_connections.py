@@ -17,7 +17,8 @@ from typing import Any
 import pytest
 import redis
 from redis.sentinel import Sentinel
-from tests.engines.asking import aask, ask, close_engines, engine_of, new_op, until
+from tests.engines.asking import aask, ask, close_engines, engine_of, new_op
+from tests.waiting import auntil, until
 
 from moored import AsyncState, ConfigurationError, MooredError, OutcomeUnknown, State, Unavailable
 from moored.commands import Add, Command, Put, Read
@@ -155,7 +156,7 @@ def test_every_way_to_connect(options: dict[str, Any], protocol: int) -> None:
                 assert await state.counter("n").value() == 2
 
         asyncio.run(on_a_loop())
-        until(lambda: not clients(server))
+        until(lambda: not clients(server), "the end of all connections")
 
 
 def test_databases_and_prefixes_are_apart(own: RedisServer) -> None:
@@ -296,8 +297,11 @@ def test_a_lent_client_of_sentinel_leads_to_the_primary(tmp_path: Path) -> None:
         )
         try:
             asked: Any = Sentinel([("127.0.0.1", port)])  # type: ignore[no-untyped-call]
-            until(lambda: succeeds(lambda: asked.discover_master("shop"), redis.ConnectionError))
-            until(lambda: asked.discover_slaves("shop"))
+            until(
+                lambda: succeeds(lambda: asked.discover_master("shop"), redis.ConnectionError),
+                "the finding of the primary",
+            )
+            until(lambda: asked.discover_slaves("shop"), "the finding of the replica")
             sure = RedisEngine.from_client(asked.master_for("shop"), wait=1)
             assert ask(sure, Add("n")) == [1]
             sure.close()
@@ -309,7 +313,7 @@ def test_a_lent_client_of_sentinel_leads_to_the_primary(tmp_path: Path) -> None:
             def add() -> None:
                 assert engine.execute((Add("n"),), (op,), 2) == [2]
 
-            until(lambda: succeeds(add, Unavailable, OutcomeUnknown), 20)
+            until(lambda: succeeds(add, Unavailable, OutcomeUnknown), "the failover")
             assert second.cli("HGET", "moored:n", ":n") == "2"
             engine.close()
         finally:
@@ -406,7 +410,7 @@ def test_threads_share_few_connections(own: RedisServer) -> None:
     assert ask(engine, Read("n"))[0].fields["n"] == b"600"
     assert 1 <= len(clients(own)) <= 3
     engine.close()
-    until(lambda: not clients(own))
+    until(lambda: not clients(own), "the end of all connections")
 
 
 def test_the_wait_for_a_connection_ends_with_the_deadline(own: RedisServer) -> None:
@@ -415,7 +419,7 @@ def test_the_wait_for_a_connection_ends_with_the_deadline(own: RedisServer) -> N
     own.pause()
     with ThreadPoolExecutor(2) as pool:  # these have all connections, for longer than the others wait
         holding = [pool.submit(ask, engine, Read("k"), timeout=10.0) for _ in range(2)]
-        until(lambda: engine._stack._opened == 2 and not engine._stack._idle)
+        until(lambda: engine._stack._opened == 2 and not engine._stack._idle, "the second connection")
         errors = together(4, lambda: ask(engine, Read("k"), timeout=0.3))
         assert not any([holder.done() for holder in holding])
         own.resume()
@@ -446,10 +450,10 @@ def test_loops_come_and_go(own: RedisServer) -> None:
 
     for number in range(1, 4):
         assert max(asyncio.run(add_ten())) == [10 * number]
-        until(lambda: not clients(own))  # a loop's connections end with it
+        until(lambda: not clients(own), "the end of all connections")  # a loop's connections end with it
     results = together(4, lambda: asyncio.run(add_ten()))
     assert max(total for result in results for (total,) in result) == 70
-    until(lambda: not clients(own))
+    until(lambda: not clients(own), "the end of all connections")
     gc.collect()  # what was not closed would be heard of now
     assert not engine._stacks
     engine.close()
@@ -482,7 +486,7 @@ def test_tasks_share_few_connections(own: RedisServer) -> None:
         await engine.aclose()
 
     asyncio.run(run())
-    until(lambda: not clients(own))
+    until(lambda: not clients(own), "the end of all connections")
 
 
 def test_a_cancelled_wait_wakes_the_next(own: RedisServer) -> None:
@@ -510,7 +514,7 @@ def test_nobody_gets_the_answer_of_a_cancelled_call(own: RedisServer, protocol: 
             for _ in range(20):
                 proxy.plan(nth(1, stall("reply")))
                 task = asyncio.create_task(aask(engine, Read("a")))
-                await asyncio.to_thread(until, lambda: proxy.fired["stall"])
+                await asyncio.to_thread(until, lambda: proxy.fired["stall"], "the fault")
                 task.cancel()
                 with pytest.raises(asyncio.CancelledError):
                     await task
@@ -564,10 +568,7 @@ def test_a_connection_that_was_closed_while_idle_costs_nothing(
         await asyncio.gather(*[aask(engine, Add("n")) for _ in range(4)])
         own.cli("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes")
         idle = engine._stacks[asyncio.get_running_loop()]._idle
-        ends = time.monotonic() + 10
-        while not all(connection.is_stale() for connection in idle):
-            assert time.monotonic() < ends, "the loop did not hear that the connections were cut"
-            await asyncio.sleep(0.001)
+        await auntil(lambda: all(connection.is_stale() for connection in idle), "the news of the cut")
         assert await aask(engine, Add("n")) == [10]
 
     asyncio.run(on_a_loop())
@@ -656,7 +657,7 @@ def test_after_a_time_out_the_idle_ones_are_not_trusted(own: RedisServer) -> Non
     own.pause()
     took(lambda: ask(engine, Read("n"), timeout=0.1), Unavailable)
     own.resume()
-    until(lambda: not clients(own))
+    until(lambda: not clients(own), "the end of all connections")
 
     async def on_a_loop() -> None:
         await asyncio.gather(*[aask(engine, Add("n")) for _ in range(4)])
@@ -665,7 +666,7 @@ def test_after_a_time_out_the_idle_ones_are_not_trusted(own: RedisServer) -> Non
         with pytest.raises(Unavailable):
             await aask(engine, Read("n"), timeout=0.1)
         own.resume()
-        await asyncio.to_thread(until, lambda: not clients(own))
+        await asyncio.to_thread(until, lambda: not clients(own), "the end of all connections")
 
     asyncio.run(on_a_loop())
 
@@ -700,7 +701,7 @@ def test_a_server_without_a_free_connection_has_changed_nothing() -> None:
             with pytest.raises(Unavailable, match=r"has no connection left|closed the connection|reset"):
                 connect(server.url)
         holder.connection_pool.disconnect()
-        until(lambda: succeeds(lambda: ask(engine, Add("n")), Unavailable))
+        until(lambda: succeeds(lambda: ask(engine, Add("n")), Unavailable), "an answer")
         assert ask(engine, Read("n"))[0].fields["n"] == b"1"
         engine.close()
 
@@ -733,4 +734,4 @@ def test_what_was_closed_opens_again(own: RedisServer) -> None:
     for number in range(1, 4):
         assert ask(engine, Add("n")) == [number]
         engine.close()
-        until(lambda: not clients(own))
+        until(lambda: not clients(own), "the end of all connections")

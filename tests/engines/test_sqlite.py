@@ -10,12 +10,12 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.waiting import auntil, until
 
 from moored import AsyncState, ConfigurationError, CorruptRecord, State, Unavailable
 from moored.commands import Bury, Op, Put, Read, Scan
@@ -325,9 +325,7 @@ def test_threads_share_commits(path: Path, monkeypatch: pytest.MonkeyPatch) -> N
     assert held.begun.wait(10)
     for thread in threads[1:]:
         thread.start()
-    ends = time.monotonic() + 10
-    while len(engine._commits._waiting) < 19:
-        assert time.monotonic() < ends
+    until(lambda: len(engine._commits._waiting) == 19, "the waiting of all others")
     held.go.set()
     for thread in threads:
         thread.join()
@@ -349,14 +347,6 @@ def test_an_event_loop_is_not_held_up_by_a_commit(path: Path, monkeypatch: pytes
     asyncio.run(main())
 
 
-async def until(condition: Callable[[], bool]) -> None:
-    """Let the others on the loop run until then."""
-    ends = time.monotonic() + 10
-    while not condition():
-        assert time.monotonic() < ends
-        await asyncio.sleep(0)
-
-
 def test_a_cancelled_write_does_not_stop_the_others(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     async def main() -> None:
         async with AsyncState(url_of(path)) as state:
@@ -366,10 +356,10 @@ def test_a_cancelled_write_does_not_stop_the_others(path: Path, monkeypatch: pyt
             first = asyncio.create_task(state.counter("n").add())
             assert await asyncio.to_thread(held.begun.wait, 10)
             others = [asyncio.create_task(state.counter("n").add()) for _ in range(8)]
-            await until(lambda: len(engine._commits._waiting) == 8)
+            await auntil(lambda: len(engine._commits._waiting) == 8, "the waiting of all others")
             for task in others[::2]:
                 task.cancel()
-            await until(lambda: all(task.done() for task in others[::2]))
+            await auntil(lambda: all(task.done() for task in others[::2]), "the cancelling")
             held.go.set()
             done = await asyncio.gather(first, *others, return_exceptions=True)
             assert [isinstance(total, int) for total in done] == [True, *[False, True] * 4]

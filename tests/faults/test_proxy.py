@@ -18,6 +18,7 @@ from typing import Any, Self
 from uuid import uuid4
 
 import pytest
+from tests.waiting import until
 
 from moored.errors import MisuseError
 from moored.testing.faults import (
@@ -70,13 +71,6 @@ class Client:
 
     def __exit__(self, *exc: object) -> None:
         self.close()
-
-
-def until(condition: Callable[[], object]) -> None:
-    deadline = time.monotonic() + 5
-    while not condition():
-        assert time.monotonic() < deadline, "it did not happen in 5 seconds"
-        time.sleep(0.001)
 
 
 @pytest.fixture(scope="module")
@@ -235,7 +229,7 @@ def test_cut_after_waits_for_all_answers(
 ) -> None:
     proxy.plan(nth(1, cut_after()))
     client.socket.sendall(packed("PING") + packed("BLPOP", key, 0))
-    until(lambda: "cmd=blpop" in server.cli("CLIENT", "LIST"))
+    until(lambda: "cmd=blpop" in server.cli("CLIENT", "LIST"), "the BLPOP")
     client.socket.settimeout(0.05)
     with pytest.raises(TimeoutError):
         client.socket.recv(1)
@@ -248,7 +242,7 @@ def test_cut_after_waits_for_all_answers(
 def test_cut_after_loses_no_earlier_answer(proxy: FaultProxy, client: Client, key: str) -> None:
     proxy.plan(nth(2, cut_after()))
     client.send("EVAL", SLOW, 1, key)
-    until(lambda: proxy.delivered == 1)
+    until(lambda: proxy.delivered == 1, "the first answer")
     client.send("INCR", key)
     assert client.rest() == b":1\r\n"
     with Client(proxy.port) as other:
@@ -273,7 +267,7 @@ def test_cut_after_with_a_dead_server_has_not_fired(key: str) -> None:
         assert client.ask("PING") == "PONG"
         server.pause()
         client.send("INCR", key)
-        until(lambda: proxy.delivered == 2)
+        until(lambda: proxy.delivered == 2, "the second answer")
         server.kill()
         assert client.rest() == b""
         assert proxy.fired == {}
@@ -315,7 +309,7 @@ def test_truncate_loses_nothing_before_the_cut(proxy: FaultProxy, client: Client
     assert client.ask("SETRANGE", key, 12 * MEGABYTE - 1, "x") == 12 * MEGABYTE
     proxy.plan(nth(1, truncate(11 * MEGABYTE)))
     client.send("GET", key)
-    until(lambda: proxy.fired["truncate"])
+    until(lambda: proxy.fired["truncate"], "the fault")
     assert len(client.rest()) == 11 * MEGABYTE
 
 
@@ -398,7 +392,7 @@ def test_stall_ends_at_resume(
 ) -> None:
     proxy.plan(nth(1, stall(way)))
     client.send("INCR", key)
-    until(lambda: proxy.fired["stall"])
+    until(lambda: proxy.fired["stall"], "the fault")
     assert server.cli("GET", key) == ("1" if way == "reply" else None)
     client.socket.settimeout(0.05)
     with pytest.raises(TimeoutError):
@@ -416,7 +410,7 @@ def test_stalled_answer_outlives_the_server(key: str) -> None:
     with RedisServer() as server, FaultProxy(server.port) as proxy, Client(proxy.port) as client:
         proxy.plan(nth(1, stall("reply")))
         client.send("INCR", key)
-        until(lambda: proxy.fired["stall"])
+        until(lambda: proxy.fired["stall"], "the fault")
         server.kill()
         client.socket.settimeout(0.05)
         with pytest.raises(TimeoutError):
@@ -432,11 +426,11 @@ def test_stalled_request_is_executed_though_the_client_gave_up(
 ) -> None:
     proxy.plan(nth(1, stall("request")))
     client.send("INCR", key)
-    until(lambda: proxy.fired["stall"])
+    until(lambda: proxy.fired["stall"], "the fault")
     client.close()
     assert server.cli("GET", key) is None
     proxy.resume()
-    until(lambda: server.cli("GET", key) == "1")
+    until(lambda: server.cli("GET", key) == "1", "the change")
 
 
 def test_rate(proxy: FaultProxy, client: Client, key: str) -> None:
@@ -593,7 +587,7 @@ def test_nothing_is_left_behind(server: RedisServer, caplog: pytest.LogCaptureFi
             for n in range(1, len(faults) + 1):
                 clients.append(Client(port))
                 clients[-1].send("INCR", key)
-                until(lambda n=n: proxy.fired.total() == n)  # type: ignore[misc]
+                until(lambda n=n: proxy.fired.total() == n, "the fault")  # type: ignore[misc]
             clients.append(Client(port))
             proxy.plan(None)
             assert clients[-1].ask("PING") == "PONG"

@@ -2,33 +2,17 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from tests.waiting import lives, until
 
 from moored.testing.servers import RedisServer, free_port
-
-
-def until(condition: Callable[[], object]) -> None:
-    deadline = time.monotonic() + 5
-    while not condition():
-        assert time.monotonic() < deadline, "it did not happen in 5 seconds"
-        time.sleep(0.005)
-
-
-def lives(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    return "\nState:\tZ" not in Path(f"/proc/{pid}/status").read_text()
 
 
 @pytest.mark.parametrize("options", [{}, {"unixsocket": True}, {"tls": True}, {"password": "a/b c@:"}])
@@ -159,4 +143,4 @@ def test_a_server_ends_with_the_process_that_started_it(end: signal.Signals | No
             parent.send_signal(end)
         parent.stdin.close()
         parent.wait(5)
-        until(lambda: not lives(int(pid)) and not Path(folder).exists())
+        until(lambda: not lives(int(pid)) and not Path(folder).exists(), "the server's end")

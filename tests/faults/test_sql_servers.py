@@ -10,9 +10,9 @@ import sys
 from pathlib import Path
 
 import pytest
-from tests.faults.test_servers import lives, until
 from tests.servers.mariadb import MariaDBServer
 from tests.servers.postgres import PostgresServer
+from tests.waiting import lives, until
 
 Server = type[PostgresServer | MariaDBServer]
 SERVERS = [PostgresServer, MariaDBServer]
@@ -80,4 +80,4 @@ def test_a_server_ends_with_the_process_that_started_it(kind: Server) -> None:
         parent.send_signal(signal.SIGKILL)
         parent.stdin.close()
         parent.wait(5)
-        until(lambda: not lives(int(pid)) and not Path(folder).exists())
+        until(lambda: not lives(int(pid)) and not Path(folder).exists(), "the server's end")

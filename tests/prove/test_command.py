@@ -10,7 +10,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
@@ -20,6 +19,7 @@ from click.testing import CliRunner, Result
 from tests.prove import broken
 from tests.prove.broken import HOLD, LOG, ours
 from tests.prove.conftest import ROOT
+from tests.waiting import lives, until
 
 from moored.cli.program import program
 from moored.prove import sides
@@ -240,7 +240,7 @@ def test_a_seed_makes_the_same_choices_and_no_process_is_left(
         assert f"--seed {seed};" in done.stdout
         pids, paths = zip(*[line.split() for line in log.read_text().splitlines()], strict=True)
         log.unlink()
-        _until(lambda: not any(map(_is_running, set(pids))))
+        until(lambda: not any(lives(int(pid)) for pid in set(pids)), "the end of the workers")
         return list(paths)
 
     first = asked(3)
@@ -263,7 +263,7 @@ def test_no_process_or_file_is_left_when_it_is_stopped(tmp_path: Path, number: s
         start_new_session=True,
     )
     try:
-        _until(lambda: hold.with_suffix(".asked").exists() or child.poll() is not None)
+        until(lambda: hold.with_suffix(".asked").exists() or child.poll() is not None, "a request")
         running = _in(temporary)
     finally:
         os.killpg(child.pid, number)
@@ -272,7 +272,7 @@ def test_no_process_or_file_is_left_when_it_is_stopped(tmp_path: Path, number: s
     assert len(running) >= 6  # redis-server, gunicorn and its four
     assert status == {signal.SIGKILL: -signal.SIGKILL, signal.SIGINT: 1}[number]  # and not by itself
     try:
-        _until(lambda: not _in(temporary) and not list(temporary.iterdir()))
+        until(lambda: not _in(temporary) and not list(temporary.iterdir()), "the end of everything")
     finally:
         for pid in _in(temporary):
             os.kill(int(pid), signal.SIGKILL)
@@ -288,15 +288,6 @@ raise SystemExit(main())
 """
 
 
-def _is_running(pid: str) -> bool:
-    """Not so if it has ended and only waits for whoever adopted it to ask how."""
-    try:
-        status = Path(f"/proc/{pid}/stat").read_text()
-    except OSError:
-        return False
-    return status.rpartition(")")[2].split()[0] != "Z"
-
-
 def _in(folder: Path) -> list[str]:
     """The processes whose working folder is below that."""
     found = []
@@ -307,13 +298,6 @@ def _in(folder: Path) -> list[str]:
         except OSError:  # it has just ended, or is not ours to look at
             continue
     return found
-
-
-def _until(condition: Any) -> None:
-    deadline = time.monotonic() + 20
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
 
 
 def test_a_redis_that_was_named_is_left_as_it_was(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -343,7 +327,7 @@ def test_a_redis_that_was_named_is_left_as_it_was_also_by_a_run_that_is_stopped(
             start_new_session=True,
         )
         try:
-            _until(lambda: len(server.cli("KEYS", "*")) > 2)
+            until(lambda: len(server.cli("KEYS", "*")) > 2, "the first records")
         finally:
             child.send_signal(number)
             assert child.wait(20) == 1

@@ -2,19 +2,9 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable
 from pathlib import Path
 
-PATIENCE = 20.0  # seconds
-
-
-def until(condition: Callable[[], object], what: str) -> None:
-    """Wait for it; AssertionError if it does not happen."""
-    deadline = time.monotonic() + PATIENCE
-    while not condition():
-        assert time.monotonic() < deadline, f"{what} did not happen in {PATIENCE:.0f} s"
-        time.sleep(0.002)
+from tests.waiting import until
 
 
 class Gates:

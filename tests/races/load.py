@@ -11,7 +11,7 @@ from types import TracebackType
 from typing import Self
 
 from tests.races.clients import Answer, Browser
-from tests.races.gates import until
+from tests.waiting import until
 
 
 class Client:

@@ -12,7 +12,8 @@ from types import TracebackType
 from typing import Self
 
 from tests.races.clients import Browser
-from tests.races.gates import Gates, until
+from tests.races.gates import Gates
+from tests.waiting import until
 
 ROOT = Path(__file__).parents[2]
 WORKERS, THREADS = 4, 8

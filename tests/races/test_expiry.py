@@ -7,8 +7,8 @@ import time
 import pytest
 from tests.races.clients import Background, Browser
 from tests.races.conftest import Shop
-from tests.races.gates import until
 from tests.races.shop import ABSOLUTE, IDLE
+from tests.waiting import until
 
 
 def used(browser: Browser, seconds: float) -> None:

@@ -8,9 +8,9 @@ import time
 from pathlib import Path
 
 from tests.races.clients import Browser, at_once
-from tests.races.gates import until
 from tests.races.load import Load
 from tests.races.server import Gunicorn, shop
+from tests.waiting import until
 
 from moored import MooredError, State
 from moored.commands import Enter, Read

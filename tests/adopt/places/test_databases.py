@@ -15,9 +15,9 @@ from tests.adopt.databases import SERVERS, DatabaseUrl
 from tests.adopt.places.peers import Peer
 from tests.adopt.places.test_failures import VALUES, raised
 from tests.adopt.places.test_races import THREADS, at_once
-from tests.races.gates import until
 from tests.servers.mariadb import MariaDBServer
 from tests.servers.postgres import PostgresServer
+from tests.waiting import until
 
 from moored.adopt import sql_rows
 from moored.adopt.place import Row

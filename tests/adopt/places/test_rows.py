@@ -15,7 +15,7 @@ import pytest
 from markupsafe import Markup
 from tests.adopt.databases import DATABASES, SERVERS
 from tests.adopt.places.peers import KINDS, Peer
-from tests.races.gates import until
+from tests.waiting import until
 
 from moored import EncodingError, State
 from moored.adopt.place import MARK, MARKED, Replaced, Row, UnreadableRow

@@ -20,7 +20,8 @@ from flask.testing import FlaskClient
 from socketio.exceptions import ConnectionError as SocketError
 from tests.frameworks.ecosystem.socketio_app import Chat
 from tests.frameworks.rig import twin
-from tests.races.gates import Gates, until
+from tests.races.gates import Gates
+from tests.waiting import until
 from werkzeug.serving import make_server
 
 from moored import ConfigurationError, MisuseError, State, Unavailable
