@@ -39,6 +39,6 @@ None, bool, int, float, str, bytes, list and dict are MessagePack's own.
 
 from moored.codec.decoding import decode
 from moored.codec.encoding import encode
-from moored.codec.limits import DEEPEST, MOST
+from moored.codec.limits import DEEPEST, DEPTH, MOST
 
-__all__ = ["DEEPEST", "MOST", "decode", "encode"]
+__all__ = ["DEEPEST", "DEPTH", "MOST", "decode", "encode"]

@@ -13,7 +13,7 @@ from msgspec.msgpack import Encoder, Ext
 
 from moored.codec.extensions import BY_TYPE, FROZENSET, LONG_INT, MARKUP, SET, TUPLE, Extension
 from moored.codec.faults import FaultError, step, type_name
-from moored.codec.limits import DEEPEST, INTS, KEYS, MOST, SCALARS
+from moored.codec.limits import DEEPEST, DEPTH, INTS, KEYS, MOST, SCALARS
 from moored.errors import TooLargeError
 
 # A long int or a surrogate makes the encoder raise, and both are so rare that every int and str
@@ -26,7 +26,7 @@ _are_scalars = SCALARS.issuperset  # bound, because a method of an imported name
 _are_keys = KEYS.issuperset
 
 
-def encode(value: object, *, path: str = "", depth: int = 32) -> bytes:
+def encode(value: object, *, path: str = "", depth: int = DEPTH) -> bytes:
     """The bytes of ``value``; ``path`` is the name that errors call it by.
 
     ``depth`` limits nested containers, up to ``DEEPEST``.  Raises EncodingError for what cannot

@@ -17,7 +17,6 @@ CREATE TABLE IF NOT EXISTS moored_records (
   key TEXT PRIMARY KEY NOT NULL, version INTEGER NOT NULL, expires INTEGER, hour INTEGER, body BLOB NOT NULL);
 CREATE INDEX IF NOT EXISTS moored_hours ON moored_records (hour) WHERE hour IS NOT NULL;
 CREATE TABLE IF NOT EXISTS moored_meta (name TEXT PRIMARY KEY NOT NULL, value TEXT NOT NULL) WITHOUT ROWID;
-INSERT INTO moored_meta VALUES ('layout', '1') ON CONFLICT DO NOTHING;
 INSERT INTO moored_meta VALUES ('store', lower(hex(randomblob(8)))) ON CONFLICT DO NOTHING;
 """
 LOAD = "SELECT version, expires, body FROM moored_records WHERE key = ?"
@@ -48,7 +47,9 @@ SWEPT_AT_ONCE = 1_000  # the same, where somebody asked for it
 def make_tables(db: sqlite3.Connection) -> str | None:
     """Make the tables if they are missing; their layout, which other versions of Moored made otherwise."""
     if not db.execute("SELECT 1 FROM sqlite_master WHERE name = 'moored_meta'").fetchone():
-        db.executescript(f"BEGIN IMMEDIATE; {SCHEMA} COMMIT")
+        db.executescript(f"BEGIN IMMEDIATE; {SCHEMA}")
+        db.execute("INSERT INTO moored_meta VALUES ('layout', ?) ON CONFLICT DO NOTHING", (LAYOUT,))
+        db.execute("COMMIT")
     layout: tuple[str] | None = db.execute("SELECT value FROM moored_meta WHERE name = 'layout'").fetchone()
     return layout and layout[0]
 
