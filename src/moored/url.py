@@ -125,7 +125,12 @@ def default_url() -> str:
     if url := os.environ.get("MOORED_URL"):
         return url
     home = os.environ.get("XDG_STATE_HOME") or str(Path.home() / ".local" / "state")
-    return sqlite_url(Path(home) / "moored" / "moored.db")
+    return sqlite_in(Path(home) / "moored")
+
+
+def sqlite_in(folder: Path) -> str:
+    """The URL of the SQLite file in a folder, where no other is named."""
+    return sqlite_url(folder / "moored.db")
 
 
 def sqlite_url(path: Path) -> str:

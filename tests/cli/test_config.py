@@ -196,11 +196,11 @@ def test_settings_of_an_app_that_are_wrong(
     assert checked(run_in(app, "config", "check", "--json"), 0)["MRD-D008"][0] == "ok"
     monkeypatch.setenv("MOORED_SESSION_ABSOLUTE", "60")
     assert checked(run_in(app, "config", "check", "--json"), 1)["MRD-D007"][0] == "warning"
-    app.config["MOORED_SESSION_ABSOLUTE"] = 60
+    app.config["MOORED_ALONGSIDE"] = 60
     for command in (("config", "check"), ("doctor",)):
         severity, what, _ = checked(run_in(app, *command, "--json"), 1)["MRD-D008"]
         assert severity == "error"
-        assert what.startswith("MOORED_SESSION_ABSOLUTE changed after Moored(app) had read the settings")
+        assert what.startswith("MOORED_ALONGSIDE changed after Moored(app) had used it")
     app = shop_at(sqlite_url, MOORED_SESSION_ABSOLUTE=60)  # read from the environment by the app itself
     assert checked(run_in(app, "config", "check", "--json"), 0)["MRD-D007"][0] == "ok"
     app.config["MOORED_SESSION_IDLE"] = "soon"

@@ -84,9 +84,26 @@ for _id, _config in CONFIGS.items():
 @row("setting-late")
 def _(ground: Ground) -> str:
     site = Site(ground)
-    site.app.config["MOORED_SESSION_IDLE"] = 60
+    site.app.config["MOORED_SESSION_STORE"] = "signed-cookie"
     answer = site.client.get("/")
     assert (answer.status_code, b"MOORED" in answer.data) == (500, False)
+    site.app.testing = True
+    return "at the first request: " + ground.refusal(lambda: site.client.get("/"))
+
+
+@row("setting-late-of-sessions")
+def _(ground: Ground) -> str:
+    site = Site(ground)
+    site.app.config["MOORED_SESSION_MAX_FIELDS"] = 20
+    assert site.client.get("/add").status_code == 200
+    assert site.app.extensions["moored"].interface.host.settings.most == 20
+    return "counts, if it is set before the first request"
+
+
+@row("setting-late-type")
+def _(ground: Ground) -> str:
+    site = Site(ground)
+    site.app.config["MOORED_SESSION_IDLE"] = "an hour"
     site.app.testing = True
     return "at the first request: " + ground.refusal(lambda: site.client.get("/"))
 

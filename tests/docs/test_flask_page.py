@@ -11,7 +11,8 @@ from tests.docs.pages import DOCS, table
 from moored.engines.memory import MemoryEngine
 from moored.engines.redis import RedisEngine
 from moored.engines.sqlite import SqliteEngine
-from moored.flask.config import OF_FLASK, SETTINGS, milliseconds, milliseconds_or_none
+from moored.flask.config import OF_FLASK, SETTINGS
+from moored.flask.values import milliseconds, milliseconds_or_none
 from moored.merge import Rules
 from moored.url import COMMON, ENGINES
 

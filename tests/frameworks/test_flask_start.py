@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from flask import Flask, session
 
-from moored.errors import ConfigurationError
+from moored.errors import ConfigurationError, MisuseError, TooLargeError
 from moored.flask import Moored, Session
 from moored.flask.extension import mooring
 from moored.flask.testing import in_memory
@@ -194,19 +194,66 @@ def test_variables_that_are_read_are_not_spoken_of(
     assert caplog.messages == []
 
 
-# --- Settings that are made too late -------------------------------------------------------------------
+# --- Settings that are made after Moored(app) -----------------------------------------------------------
+
+
+@pytest.mark.parametrize("store", ["engine", "signed-cookie", "adopting"])
+def test_those_about_sessions_count_as_they_are_when_the_first_request_comes(store: str) -> None:
+    adopted = {"MOORED_ADOPT": ["flask-cookie"], "MOORED_ALONGSIDE": 0}
+    app = shop(**(adopted if store == "adopting" else {"MOORED_SESSION_STORE": store}))
+    app.permanent_session_lifetime = timedelta(minutes=5)
+    app.config.update(
+        MOORED_SESSION_MAX_FIELDS=1,
+        MOORED_ON_OUTAGE="anonymous",
+        MOORED_LOGIN_CROSS_SITE="refuse",
+        MOORED_IDENTITY_FIELDS=["member"],
+        MOORED_MERGE={"cart.*": "sum"},
+        SESSION_REFRESH_EACH_REQUEST=False,
+        SESSION_COOKIE_NAME="of_this_shop",
+        TESTING=True,
+    )
+
+    @app.get("/full")
+    def fill() -> str:
+        session.update(m=1, n=1)
+        return ""
+
+    @app.get("/stay")
+    def stay() -> str:
+        session.permanent = True
+        return ""
+
+    client = app.test_client()
+    cookie = client.get("/stay").headers["Set-Cookie"]
+    assert cookie.startswith("of_this_shop=")
+    assert "Max-Age=300;" in cookie
+    with pytest.raises(TooLargeError, match="3 fields, 1 are allowed"):
+        client.get("/full")
+    host = mooring(app).interface.host
+    assert (host.on_outage, host.cross_site, host.renews) == ("anonymous", "refuse", False)
+    assert host.settings.identity == ("member",)
+    assert host.settings.merge.of(("cart", "book")) == "sum"
+    assert host.store.settings is host.settings  # type: ignore[attr-defined]
+    mooring(app).state.close()
+
+
+def test_one_about_sessions_that_cannot_be_is_refused_at_the_first_request() -> None:
+    app = shop(TESTING=True)
+    app.config["MOORED_SESSION_IDLE"] = "soon"
+    with pytest.raises(ConfigurationError, match="MOORED_SESSION_IDLE must be a number of seconds"):
+        app.test_client().get("/")
 
 
 @pytest.mark.parametrize(
     ("late", "named"),
     [
         ({"MOORED_SESSION_STORE": "signed-cookie"}, "MOORED_SESSION_STORE changed"),
-        ({"PERMANENT_SESSION_LIFETIME": timedelta(hours=1)}, "PERMANENT_SESSION_LIFETIME changed"),
-        ({"MOORED_SESION_IDLE": 60, "MOORED_URL": None}, "MOORED_SESION_IDLE, MOORED_URL changed"),
+        ({"MOORED_ADOPT": ["flask-cookie"]}, "MOORED_ADOPT changed"),
+        ({"MOORED_ALONGSIDE": 60, "MOORED_URL": None}, "MOORED_URL, MOORED_ALONGSIDE changed"),
     ],
-    ids=["one", "of Flask", "several"],
+    ids=["store", "adopt", "several"],
 )
-def test_settings_made_after_moored_are_refused_at_the_first_request(
+def test_those_that_moored_has_used_are_refused_at_the_first_request(
     late: dict[str, Any], named: str
 ) -> None:
     app = shop(TESTING=True)
@@ -223,9 +270,9 @@ def test_a_test_in_memory_reads_them_anew() -> None:
 
 
 def test_a_list_that_is_added_to_counts_as_changed() -> None:
-    app = shop(TESTING=True, MOORED_FRESH_ON_LOGIN=["nonce"])
-    app.config["MOORED_FRESH_ON_LOGIN"].append("csrf_token")
-    with pytest.raises(ConfigurationError, match="MOORED_FRESH_ON_LOGIN changed"):
+    app = shop(TESTING=True, MOORED_ADOPT=["flask-cookie"])
+    app.config["MOORED_ADOPT"].append("flask-session")
+    with pytest.raises(ConfigurationError, match="MOORED_ADOPT changed"):
         app.test_client().get("/")
 
 
@@ -238,13 +285,15 @@ def test_what_flask_session_was_told_too_late_is_refused() -> None:
         app.test_client().get("/")
 
 
-def test_settings_made_again_as_they_are_and_those_that_are_read_later_are_not_refused() -> None:
-    app = shop(TESTING=True, MOORED_SESSION_IDLE=60, MOORED_MERGE={"cart.*": "sum"})
-    app.config.update(MOORED_SESSION_IDLE=60, MOORED_MERGE={"cart.*": "sum"})
-    app.config.update(SECRET_KEY="another secret of these tests", SESSION_COOKIE_NAME="of_this_shop")
-    app.config["SESSION_REFRESH_EACH_REQUEST"] = False
-    client = app.test_client()
-    client.get("/")
-    assert client.get_cookie("of_this_shop") is not None
-    app.config["MOORED_SESSION_IDLE"] = 5  # nobody looks any more
-    client.get("/")
+def test_settings_made_again_as_they_are_are_not_refused() -> None:
+    app = shop(TESTING=True, MOORED_ADOPT=["flask-cookie"])
+    app.config.update(MOORED_ADOPT=["flask-cookie"], MOORED_URL="memory:")
+    app.test_client().get("/")
+    app.config["MOORED_ADOPT"] = []  # nobody looks any more
+    app.test_client().get("/")
+
+
+def test_a_second_moored_is_refused_before_its_state_is_made() -> None:
+    app = shop()
+    with pytest.raises(MisuseError, match="has Moored already"):
+        Moored(app, "sqlit:///of no engine")

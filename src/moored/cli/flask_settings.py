@@ -9,7 +9,8 @@ from flask import Flask
 
 from moored.cli.checks.adoption import adopting
 from moored.cli.config import DEFAULT, Setting
-from moored.flask.config import SETTINGS, milliseconds, milliseconds_or_none, read
+from moored.flask.config import LIFETIME, SETTINGS, values
+from moored.flask.values import milliseconds, milliseconds_or_none
 
 HERE = "app.config"
 COOKIE = ("NAME", "DOMAIN", "PATH", "SECURE", "HTTPONLY", "SAMESITE", "PARTITIONED")
@@ -18,7 +19,7 @@ BYTES = {"MOORED_SESSION_MAX_BYTES"}
 
 def settings(app: Flask) -> Iterator[Setting]:
     """Moored's own, and Flask's about the session cookie."""
-    found = read(app)
+    found = values(app.config)
     for name, setting in SETTINGS.items():
         if name == "MOORED_URL":
             continue
@@ -31,13 +32,12 @@ def settings(app: Flask) -> Iterator[Setting]:
         if name == "MOORED_FRESH_ON_LOGIN":
             value = sorted(value)
         if name == "MOORED_SESSION_IDLE" and value is None:
-            value, source = milliseconds(app.permanent_session_lifetime), "PERMANENT_SESSION_LIFETIME"
+            value, source = milliseconds(app.config[LIFETIME]), LIFETIME
         if setting.check in (milliseconds, milliseconds_or_none):
             yield Setting(name, value / 1000, source, "s")
         else:
             yield Setting(name, value, source, "bytes" if name in BYTES else "")
-    lifetime = app.permanent_session_lifetime.total_seconds()
-    yield Setting("PERMANENT_SESSION_LIFETIME", lifetime, _source(app, "PERMANENT_SESSION_LIFETIME"), "s")
+    yield Setting(LIFETIME, milliseconds(app.config[LIFETIME]) / 1000, _source(app, LIFETIME), "s")
     yield _own(app, "SESSION_REFRESH_EACH_REQUEST")
     for name in COOKIE:
         yield _own(app, f"SESSION_COOKIE_{name}")

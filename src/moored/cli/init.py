@@ -10,7 +10,7 @@ from moored.cli import env_file, screen
 from moored.cli.command import URL_KEY, Command, Exit, Failure, json_option, option_for_url, put_json
 from moored.cli.host import Host, find
 from moored.seal import random_secret
-from moored.url import parse, redacted, sqlite_url
+from moored.url import parse, redacted, sqlite_in
 
 REMARK = "Written by `moored init`; MOORED_SECRET proves who is signed in: keep it to yourself."
 IGNORED = (env_file.NAME, "instance/")
@@ -42,7 +42,7 @@ def init(ctx: click.Context, as_json: bool) -> None:
             Exit.REFUSED,
             as_json=as_json,
         )
-    url = there or given or sqlite_url(folder / "instance" / "moored.db")
+    url = there or given or sqlite_in(folder / "instance")
     parse(url)
     new = {"MOORED_URL": url, "MOORED_SECRET": random_secret()}
     new = {name: value for name, value in new.items() if not before.get(name)}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable
 
 from flask import Flask
 
@@ -13,35 +13,50 @@ from moored.adopt.place import Place
 from moored.adopt.store import Adopting
 from moored.adopt.window import Window
 from moored.errors import ConfigurationError
+from moored.flask.config import Settings
+from moored.kinds.sessions.settings import SessionSettings
+from moored.seal import KeyRing
 from moored.state import State
-from moored.web.store import ServerSide, SessionStore
+from moored.web.store import ServerSide
 
 
-def adopting(app: Flask, state: State, store: SessionStore, found: dict[str, Any]) -> Adopting:
-    """The app's sessions, and those that are still with whom ``MOORED_ADOPT`` names.
+def adopting_store_maker(
+    app: Flask, state: State, settings: Settings, ring: Callable[[], KeyRing]
+) -> Callable[[SessionSettings], Adopting]:
+    """What makes the store of the app's sessions and of those still with whom ``settings.adopt`` names.
 
     Raises ConfigurationError for what cannot be adopted from, and for pickles that may not be
     read although there are some.
     """
-    if not isinstance(store, ServerSide):
+    if settings.session_store != "engine":
         raise ConfigurationError(
             "sessions are carried over to the engine only: leave MOORED_SESSION_STORE out, or MOORED_ADOPT."
         )
-    olds: list[Old] = []
-    rows: list[OldRows] = []
-    for name in found["MOORED_ADOPT"]:
+    names = settings.adopt or ()
+    places: list[Place | FlaskCookie] = []
+    for name in names:
         if name == "flask-cookie":
-            olds.append(OldCookies(FlaskCookie(app), store.settings, store.ring))
+            places.append(FlaskCookie(app))
         else:
-            place = _place(app, allow_pickle=found["MOORED_ADOPT_PICKLE"])
+            place = _place(app, allow_pickle=settings.adopt_pickle)
             state.on_close(place.close)
-            rows.append(OldRows(place, store.settings, store.ring))
-            olds.append(rows[-1])
+            places.append(place)
 
-    def is_empty() -> bool:
-        return len(rows) == len(olds) and all(old.place.is_empty() for old in rows)
+    def is_empty() -> bool:  # of cookies nobody knows
+        return not any([isinstance(place, FlaskCookie) or not place.is_empty() for place in places])
 
-    return Adopting(store, olds, Window("+".join(found["MOORED_ADOPT"]), found["MOORED_ALONGSIDE"], is_empty))
+    window = Window("+".join(names), settings.alongside, is_empty)
+
+    def make(sessions: SessionSettings) -> Adopting:
+        olds: list[Old] = [
+            OldCookies(place, sessions, ring)
+            if isinstance(place, FlaskCookie)
+            else OldRows(place, sessions, ring)
+            for place in places
+        ]
+        return Adopting(ServerSide(sessions, ring), olds, window)
+
+    return make
 
 
 def _place(app: Flask, *, allow_pickle: bool) -> Place:

@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import copy
-import os
-from pathlib import Path
-from urllib.parse import urlsplit
 
 import click
 from flask import Flask, current_app
@@ -14,7 +11,6 @@ from flask.cli import with_appcontext
 from moored.cli.program import Program, load
 from moored.cli.target import TARGET_KEY, Target
 from moored.flask.extension import mooring
-from moored.url import sqlite_url
 
 # Commands that are not about an application that is there.
 WITHOUT_APP = ("init", "demo", "prove", "completion")
@@ -22,15 +18,7 @@ WITHOUT_APP = ("init", "demo", "prove", "completion")
 
 def of(app: Flask) -> Target:
     """The state of a Flask application.  Raises MisuseError if it does not use Moored."""
-    parts = mooring(app).state.url.parts
-    said = {
-        "MOORED_URL of the app": app.config.get("MOORED_URL"),
-        "MOORED_URL in the environment": os.environ.get("MOORED_URL"),
-        "default": sqlite_url(Path(app.instance_path) / "moored.db"),
-    }
-    # The first of those that say the same; what none of them says was given to Moored(app).
-    source = next((who for who, url in said.items() if url and urlsplit(url) == parts), "the app's code")
-    return Target(source, app=app)
+    return Target(mooring(app).source, app=app)
 
 
 def bound(command: click.Command) -> click.Command:

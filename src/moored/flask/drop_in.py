@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 from flask import Flask
+from msgspec.structs import replace
 
 from moored.adopt.session_redis import lent_redis
 from moored.errors import ConfigurationError
-from moored.flask.config import read
+from moored.flask.config import Settings, Source
 from moored.flask.extension import Moored
 from moored.spelling import did_you_mean
 from moored.state import State
@@ -36,23 +37,25 @@ class Session(Moored):
     ConfigurationError for other types, naming what to use.
     """
 
-    _read = ("SESSION_TYPE", "SESSION_REDIS", "SESSION_KEY_PREFIX", "SESSION_PERMANENT")
+    _also_read = ("SESSION_TYPE", "SESSION_REDIS", "SESSION_KEY_PREFIX", "SESSION_PERMANENT")
 
     def init_app(self, app: Flask) -> None:
         """Let the app's sessions be kept by Moored, as Flask-Session's settings say."""
-        found = read(app)
+        settings = self._settings(app)
         permanent = bool(app.config.get("SESSION_PERMANENT", True))
         kind = str(app.config.get("SESSION_TYPE") or "").lower()
         if kind in ("", "null"):
             kind = "redis" if app.config.get("SESSION_REDIS") is not None else ""
-        if found["MOORED_ADOPT"] is None and kind in ADOPTED and found["MOORED_SESSION_STORE"] == "engine":
-            found["MOORED_ADOPT"] = ("flask-session",)
-        if kind in FILES and "flask-session" in (found["MOORED_ADOPT"] or ()):
-            _check_pickles(app, found)
-        if self._chosen(found) or not kind or kind in FILES:
-            self._set_up_at_url(app, found, permanent)
+        if settings.adopt is None and kind in ADOPTED and settings.session_store == "engine":
+            settings = replace(settings, adopt=("flask-session",))
+        if kind in FILES and "flask-session" in (settings.adopt or ()):
+            _check_pickles(app, settings)
+        url, source = self._place(app, settings)
+        if source is not Source.DEFAULT or not kind or kind in FILES:
+            self._set_up(app, settings, State(url), source, permanent=permanent)
         elif kind == "redis":
-            self._set_up(app, _redis_state(app.config), found, permanent)
+            state = _redis_state(app.config)
+            self._set_up(app, settings, state, Source.FLASK_SESSION, permanent=permanent)
         else:
             raise _nowhere(kind)
 
@@ -67,11 +70,11 @@ def _nowhere(kind: str) -> ConfigurationError:
     return ConfigurationError(f"there is no SESSION_TYPE = {kind!r}.{hint}")
 
 
-def _check_pickles(app: Flask, found: dict[str, Any]) -> None:
+def _check_pickles(app: Flask, settings: Settings) -> None:
     """Flask-Session's files are pickles, which are not read unless somebody says so."""
     from moored.adopt.flask_session import flask_session
 
-    if not found["MOORED_ADOPT_PICKLE"] and not flask_session(app, allow_pickle=False).is_empty():
+    if not settings.adopt_pickle and not flask_session(app, allow_pickle=False).is_empty():
         raise ConfigurationError(
             "there are sessions of Flask-Session in files, and those are pickles. To take them over, set"
             " MOORED_ADOPT_PICKLE = True: they are read by an unpickler that makes plain values and runs"

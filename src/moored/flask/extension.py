@@ -3,28 +3,25 @@
 from __future__ import annotations
 
 import os
-from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import ClassVar
 from weakref import ref
 
 from flask import Flask, current_app
 from flask.wrappers import Response
 
-from moored.errors import ConfigurationError, MisuseError
-from moored.flask.config import SETTINGS, Taken, read, session_settings
+from moored.errors import MisuseError
+from moored.flask.config import SETTINGS, Settings, Snapshot, Source, read
 from moored.flask.interface import MooredSessionInterface, error_response
 from moored.flask.login import RememberingInterface
 from moored.flask.ring import Ring
-from moored.kinds.sessions import SessionSettings
+from moored.flask.stores import store_maker
 from moored.state import State
-from moored.url import sqlite_url
-from moored.web.client_side import ClientSide
+from moored.url import sqlite_in
 from moored.web.environment import without_effect
 from moored.web.host import SessionHost, log
 from moored.web.problem import TRANSLATED
 from moored.web.secret import ACTIVE
-from moored.web.store import ServerSide, SessionStore
 
 
 class Moored:
@@ -33,11 +30,11 @@ class Moored:
     ``Moored(app)``, or ``moored = Moored()`` and later ``moored.init_app(app)``, which may be
     called for several apps.  Settings are read from ``app.config`` (``docs/flask.md``):
     ``MOORED_URL`` names the engine, by default ``moored.db`` in the instance folder.  Raises
-    ConfigurationError for settings that cannot be; the first request does for those that were
-    made too late.
+    ConfigurationError for settings that cannot be.  Those about sessions count as they are when
+    the first request comes, which raises ConfigurationError if others have changed by then.
     """
 
-    _read: ClassVar[tuple[str, ...]] = ()  # settings of others that are read when the app is set up
+    _also_read: ClassVar[tuple[str, ...]] = ()  # settings of others that are used when the app is set up
 
     def __init__(self, app: Flask | None = None, url: str | None = None) -> None:
         self._url = url
@@ -46,50 +43,58 @@ class Moored:
 
     def init_app(self, app: Flask) -> None:
         """Give the app its state, and let its sessions be kept there."""
-        self._set_up_at_url(app, read(app))
+        settings = self._settings(app)
+        url, source = self._place(app, settings)
+        self._set_up(app, settings, State(url), source)
 
-    def _set_up_at_url(self, app: Flask, found: dict[str, Any], permanent: bool = False) -> None:
-        embedded = sqlite_url(Path(app.instance_path) / "moored.db")
-        chosen = self._chosen(found)
-        self._set_up(app, State(chosen or embedded), found, permanent, chosen is not None)
-
-    def _chosen(self, found: dict[str, Any]) -> str | None:
-        """The URL that somebody chose, if anybody did."""
-        return self._url or found["MOORED_URL"] or os.environ.get("MOORED_URL")
-
-    def _set_up(
-        self, app: Flask, state: State, found: dict[str, Any], permanent: bool = False, chosen: bool = True
-    ) -> None:
+    def _settings(self, app: Flask) -> Settings:
+        """What the app's configuration says."""
+        if not isinstance(app, Flask):  # pyright: ignore[reportUnnecessaryIsInstance] - callers may be untyped
+            raise MisuseError(
+                f"Moored is given a Flask application, not {type(app).__name__}. A URL stands in MOORED_URL."
+            )
         if "moored" in app.extensions:
             raise MisuseError(
                 f"the app {app.name!r} has Moored already: call Moored(app) or init_app(app) once."
             )
+        return read(app.config)
+
+    def _place(self, app: Flask, settings: Settings) -> tuple[str, Source]:
+        """The URL of the app's state, and who said it."""
+        if self._url:
+            return self._url, Source.CODE
+        if settings.url:
+            return settings.url, Source.APP
+        if url := os.environ.get("MOORED_URL"):
+            return url, Source.ENVIRONMENT
+        return sqlite_in(Path(app.instance_path)), Source.DEFAULT
+
+    def _set_up(
+        self, app: Flask, settings: Settings, state: State, source: Source, *, permanent: bool = False
+    ) -> None:
         log.info("The state of %s is kept at %s", app.name, state.url)
         _warn_of_variables(app)
-        config, settings = app.config, session_settings(app, found)
-        taken = Taken(config, self._read)
+        config, used = app.config, Snapshot(app.config, self._also_read)
         ring = Ring(config, state.binding)
-        store = _store(found["MOORED_SESSION_STORE"], settings, ring, revocable=chosen)
-        if found["MOORED_ADOPT"]:
-            from moored.flask.adoption import adopting
-
-            store = adopting(app, state, store, found)
+        # In cookies sessions can be revoked if somebody chose an engine.
+        make_store = store_maker(app, state, settings, ring, revocable=source is not Source.DEFAULT)
 
         def host() -> SessionHost:
-            taken.check(config)
+            used.check(config)
+            settings = read(config)  # what was set since
             return SessionHost(
                 state.binding,
-                settings,
-                store,
-                on_outage=found["MOORED_ON_OUTAGE"],
-                renews=config["SESSION_REFRESH_EACH_REQUEST"],
-                cross_site=found["MOORED_LOGIN_CROSS_SITE"],
+                settings.sessions,
+                make_store(settings.sessions),
+                on_outage=settings.on_outage,
+                renews=settings.renews,
+                cross_site=settings.cross_site,
             )
 
         interface = RememberingInterface(host, ring, permanent=permanent)
         interface.check_cookie(app)
         app.session_interface = interface
-        app.extensions["moored"] = Mooring(state, interface, taken)
+        app.extensions["moored"] = Mooring(state, source, interface, used)
         handlers = app.error_handler_spec[None][None]
         for kind in TRANSLATED:
             if kind not in handlers:
@@ -131,10 +136,13 @@ def _answer_also_after_requests(app: Flask) -> None:
 class Mooring:
     """What Moored keeps of an app, in ``app.extensions["moored"]``."""
 
-    def __init__(self, state: State, interface: MooredSessionInterface, taken: Taken) -> None:
+    def __init__(
+        self, state: State, source: Source, interface: MooredSessionInterface, used: Snapshot
+    ) -> None:
         self.state = state
+        self.source = source  # who said where the state is
         self.interface = interface
-        self.taken = taken
+        self.used = used
 
     @property
     def counts(self) -> dict[str, int]:
@@ -148,16 +156,3 @@ def mooring(app: Flask) -> Mooring:
     if not isinstance(found, Mooring):
         raise MisuseError(f"the app {app.name!r} does not use Moored: call Moored(app) first.")
     return found
-
-
-def _store(where: str, settings: SessionSettings, ring: Ring, *, revocable: bool) -> SessionStore:
-    """Where the sessions are to be; in cookies they can be revoked if somebody chose an engine."""
-    if where == "engine":
-        return ServerSide(settings, ring)
-    sealed = where == "sealed-cookie"
-    if sealed and find_spec("cryptography") is None:
-        raise ConfigurationError(
-            "MOORED_SESSION_STORE = 'sealed-cookie' needs the package cryptography: pip install"
-            " 'moored[crypto]'."
-        )
-    return ClientSide(settings, ring, sealed=sealed, revocable=revocable)

@@ -20,7 +20,8 @@ def app_secrets(config: Mapping[str, Any]) -> tuple[Secret, ...]:
     own, earlier = config.get(OWN), config.get(EARLIER) or ()
     if isinstance(earlier, (str, bytes)):
         raise ConfigurationError(
-            f"{EARLIER} must be a list of keys: of a single text, every letter would be one. Put it into a list."
+            f"{EARLIER} must be a list of keys: of a single text, every letter would be one. Put it into"
+            " a list."
         )
     if not isinstance(earlier, (list, tuple, set, frozenset)):  # an iterator is empty the second time
         raise ConfigurationError(f"{EARLIER} must be a list of keys, not {type(earlier).__name__}.")

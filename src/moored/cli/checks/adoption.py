@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from datetime import timedelta
 
@@ -13,6 +12,7 @@ from moored.adopt.store import Adopting
 from moored.cli.checks import Finding, note
 from moored.cli.words import span
 from moored.commands import Read, Record
+from moored.flask.config import Source
 from moored.flask.extension import mooring
 from moored.flask.interface import MooredSessionInterface
 
@@ -84,10 +84,9 @@ def remaining(app: Flask, store: Adopting) -> Finding:
 
 def _farewell(app: Flask) -> str:
     """What to do when nothing is left; the old settings may be what says where the new sessions are."""
-    prefix = app.config.get("SESSION_KEY_PREFIX", "session:")
-    chosen = app.config.get("MOORED_URL") or os.environ.get("MOORED_URL")
-    if chosen or mooring(app).state.url.options.get("prefix") != prefix:
+    if mooring(app).source is not Source.FLASK_SESSION:
         return "Set MOORED_ADOPT = [], and take Flask-Session's own settings out."
+    prefix = mooring(app).state.url.options["prefix"]
     return (
         "Set MOORED_ADOPT = []. Keep SESSION_TYPE, SESSION_REDIS and SESSION_KEY_PREFIX: they say where"
         f" Moored keeps sessions. Or set MOORED_URL to the same Redis, with ?prefix={prefix} in it."

@@ -30,8 +30,8 @@ def check(app: Flask) -> Iterator[Finding]:
 def settings(app: Flask) -> Finding:
     """Are the settings as they can be, and were they made in time?"""
     try:
-        read(app)
-        mooring(app).taken.check(app.config)
+        read(app.config)
+        mooring(app).used.check(app.config)
     except MooredError as wrong:
         return told("MRD-D008", wrong)
     return ok("MRD-D008", "The settings of the app are as they can be.")
