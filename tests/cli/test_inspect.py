@@ -12,6 +12,8 @@ from tests.cli.shop import NOWHERE, members, run, run_in, signed_in
 
 from moored.commands import Add, Patch
 from moored.flask.extension import mooring
+from moored.kinds.sessions.end_reason import EndReason
+from moored.kinds.sessions.subject_fields import browser_field, ending_field, entry_field
 
 VALUE = "a-value-of-the-application-31f0"
 PIN = "a-pin-that-is-hidden-82ab"
@@ -97,6 +99,30 @@ def test_a_subject_and_their_sessions(kept: tuple[Flask, str, str], url: str) ->
     shown = run("inspect", "subject:ann", "--url", url).stdout
     assert f"{selector}  alive   Firefox, Linux  127.0.0.1" in shown
     assert other.get("/who").text == "ann"
+
+
+def test_what_is_kept_of_a_subject(shop: Flask, url: str) -> None:
+    """Their sessions, those that are being ended and why, and the browsers that remember them."""
+    signed_in(shop, "ann")
+    state = mooring(shop).state
+    (info,) = state.sessions.of("ann")
+    entries = {
+        browser_field("b" * 16): msgpack.encode([1_000, info.selector]),
+        browser_field("c" * 16): b"\xc1",
+        ending_field("d" * 16): EndReason.BY_OPERATOR.code,
+    }
+
+    async def write() -> None:
+        await Patch("subject:ann", entries, stamp={"@revoked": 0, "@ended": 0})
+
+    state.binding.run(write())
+    found = fields(members(run("inspect", "subject:ann", "--json", "--url", url)))
+    assert found[entry_field(info.selector)][0] == "session"
+    assert found["b." + "b" * 16] == ("browser", 21, f"1970-01-01T00:00:01+00:00 session:{info.selector}")
+    assert found["b." + "c" * 16] == ("browser", 1, "(damaged)")
+    assert found["e." + "d" * 16] == ("ending", 1, "'revoked by an operator'")
+    for name in ("@listed", "@revoked", "@ended"):
+        assert str(found[name][2]).startswith("20"), name
 
 
 def test_a_counter(shop: Flask, url: str) -> None:

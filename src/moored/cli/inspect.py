@@ -16,18 +16,22 @@ from moored.codec import decode
 from moored.commands import Read, Record, record_key
 from moored.errors import CorruptRecord
 from moored.kinds.sessions import SessionInfo
+from moored.kinds.sessions.browsers import browser_in
+from moored.kinds.sessions.end_reason import EndReason
 from moored.kinds.sessions.record import as_datetime, bytes_of, integer, is_selector, session_key, text
+from moored.kinds.sessions.subject_fields import INSTANTS as SUBJECT_INSTANTS
+from moored.kinds.sessions.subject_fields import FieldKind, field_kind
 from moored.kinds.sessions.subjects import entries_of, subject_key
 from moored.run import Remembering
 from moored.state import State
 
 SENSITIVE = re.compile("csrf|key|nonce|otp|passw|pin$|secret|token", re.IGNORECASE)
-HIDDEN = "(hidden)"
+HIDDEN, DAMAGED = "(hidden)", "(damaged)"
 PATIENCE = 2.0  # seconds
 LONGEST = 2_000  # characters of a value that are shown
 
 # Fields of ours that say who and when.  All others are digests, epochs and counts of no use to anybody.
-INSTANTS = {"@created", "@seen", "@sent", "@changed", "@absolute", "@listed", "@ended"}
+INSTANTS = {"@created", "@seen", "@sent", "@changed", "@absolute"} | SUBJECT_INSTANTS
 TEXTS = {"@subject", "@owner", "@note"}
 NUMBERS = {"@generation"}
 
@@ -120,9 +124,24 @@ def _field(kind: str, name: str, value: bytes, values: bool) -> Field:
         return _of_the_application(name[1:], value, values)
     if kind == "counter" and name == "n":
         return Field(name, "counter", len(value), value.decode(errors="replace") if values else None)
-    if kind == "subject" and name[:2] in ("s.", "e."):
-        return Field(name, "session" if name[0] == "s" else "ending", len(value))
+    if kind == "subject" and (listed := field_kind(name)) is not None:
+        return Field(name, listed.name.lower(), len(value), _of_the_list(listed, value))
     return Field(name, "moored", len(value), _ours(name, value))
+
+
+def _of_the_list(kind: FieldKind, value: bytes) -> str | None:
+    """Why a session is being ended; when a browser was last signed in to, and which session that was."""
+    try:
+        match kind:
+            case FieldKind.ENDING:
+                return repr(EndReason.of_code(value).note.decode())
+            case FieldKind.BROWSER:
+                browser = browser_in(value)
+                return f"{as_datetime(browser.used).isoformat()} session:{browser.selector}"
+            case FieldKind.SESSION:
+                return None  # it is shown apart
+    except CorruptRecord:
+        return DAMAGED
 
 
 def _of_the_application(name: str, value: bytes, values: bool) -> Field:
@@ -166,7 +185,7 @@ def _ours(name: str, value: bytes) -> str | None:
         if name in TEXTS:
             return repr(text(value))
     except CorruptRecord:
-        return "(damaged)"
+        return DAMAGED
     return None
 
 

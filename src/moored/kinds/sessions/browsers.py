@@ -1,7 +1,7 @@
 """The browsers in which a subject is remembered: a list in their record, which decides.
 
 A *remember me* cookie names its browser, and is good as long as that name is on the list: a field
-``b.<name>`` of the subject's record.  Sessions that are begun with the cookie keep the name in
+of the subject's record (``subject_fields``).  Sessions that are begun with the cookie keep the name in
 ``@browser``, and on their own list, so that with one of them the browser is forgotten, and all of
 them end.  Nothing has to be kept of browsers that are forgotten.
 
@@ -17,6 +17,7 @@ from msgspec import Struct
 from moored.commands import Record
 from moored.errors import CorruptRecord
 from moored.kinds.sessions.settings import DAY, SessionSettings
+from moored.kinds.sessions.subject_fields import FieldKind, browser_field, fields_of
 
 LONGEST_COOKIE = 400 * DAY  # no browser keeps one for longer (RFC 6265bis, section 5.5)
 
@@ -32,15 +33,15 @@ _decode = msgspec.msgpack.Decoder(Browser).decode
 _encode = msgspec.msgpack.Encoder().encode
 
 
-def browser_field(browser: str) -> str:
-    """The field that stands for a browser."""
-    return "b." + browser
-
-
 def browsers_of(record: Record) -> dict[str, Browser]:
     """The browsers on the list, by name.  Raises CorruptRecord."""
+    return {name: browser_in(value) for name, value in fields_of(record, FieldKind.BROWSER)}
+
+
+def browser_in(value: bytes) -> Browser:
+    """The browser that a field holds.  Raises CorruptRecord."""
     try:
-        return {n[2:]: _decode(value) for n, value in record.fields.items() if n[:2] == "b."}
+        return _decode(value)
     except msgspec.DecodeError:
         raise CorruptRecord(
             "the list of browsers that remember somebody is damaged, or was not written by Moored."

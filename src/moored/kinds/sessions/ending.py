@@ -9,10 +9,11 @@ from __future__ import annotations
 import secrets
 
 from moored.commands import Bury, Patch, Put, Read, Record, Refused, Written
-from moored.kinds.sessions.browsers import LONGEST_COOKIE, browser_field, browsers_of, remembers
+from moored.kinds.sessions.browsers import LONGEST_COOKIE, browsers_of, remembers
 from moored.kinds.sessions.end_reason import EndReason
 from moored.kinds.sessions.record import TOMBSTONE, session_key, text
 from moored.kinds.sessions.settings import DAY
+from moored.kinds.sessions.subject_fields import browser_field, entry_field
 from moored.kinds.sessions.subjects import (
     entries_of,
     finish,
@@ -44,7 +45,7 @@ async def everywhere(subject: str, keep: str | None = None) -> None:
             subject_key(subject),
             {"@epoch": secrets.token_hex(8).encode(), **noted(ending)},
             # Removing comes first, which succeeds also where an engine's memory is at its limit.
-            ("@epoch", "@revoked", *["s." + name for name in ending], *forget),
+            ("@epoch", "@revoked", *map(entry_field, ending), *forget),
             {"@ended": 0},
             ttl=max(ttl, (record.expires or 0) - record.at),
             version=record.version,
@@ -80,7 +81,7 @@ async def end(subject: str, selector: str, why: EndReason = EndReason.REVOKED) -
             subject_key(subject),
             noted(ending),
             # Removing comes first, as in ``everywhere``.
-            ("@revoked", *["s." + name for name in ending], *[browser_field(n) for n in sorted(browsers)]),
+            ("@revoked", *map(entry_field, ending), *map(browser_field, sorted(browsers))),
             {"@revoked": 0},
             # Cookies that name no browser, which are refused from now on, are kept for so long.
             ttl=max(LONGEST_COOKIE + DAY, (record.expires or 0) - record.at),
@@ -115,7 +116,7 @@ async def forget(subject: str, browser: str, but: str, why: EndReason) -> None:
         done = await Patch(
             subject_key(subject),
             noted(ending),
-            (*[browser_field(name) for name in sorted(browsers)], *["s." + name for name in ending]),
+            (*map(entry_field, ending), *map(browser_field, sorted(browsers))),
             version=record.version,
         )
         if isinstance(done, Written):

@@ -1,10 +1,7 @@
 """The subject's record: the index of their sessions, and the gate to new ones.
 
-``@epoch`` is refused by every login that read an earlier one; ``s.<selector>`` stands for
-each live session, ``e.<selector>`` for each that is being ended, and why; ``@listed`` is when one
-was listed last, ``@revoked`` when one was ended by somebody else, ``@ended`` when all were ended
-last.  Whoever reads an ``e.`` entry finishes the ending, so an interrupted one is completed.
-``b.<name>`` is a browser that remembers the subject (``browsers``).
+What it consists of says ``subject_fields``.  Whoever reads the entry of a session that is being
+ended finishes that, so an interrupted ending is completed.
 """
 
 from __future__ import annotations
@@ -29,6 +26,7 @@ from moored.kinds.sessions.browsers import (
 from moored.kinds.sessions.end_reason import EndReason
 from moored.kinds.sessions.record import TOMBSTONE, integer, new_selector, session_key
 from moored.kinds.sessions.settings import DAY, SessionSettings
+from moored.kinds.sessions.subject_fields import FieldKind, ending_field, entry_field, fields_of
 
 UNDER_WAY = 60_000  # milliseconds for which an entry without a session may be a login on its way
 
@@ -97,7 +95,7 @@ def subject_key(subject: str) -> str:
 def entries_of(record: Record) -> dict[str, Entry]:
     """The live sessions on the list, by selector.  Raises CorruptRecord."""
     try:
-        return {n[2:]: _decode_entry(value) for n, value in record.fields.items() if n[:2] == "s."}
+        return {name: _decode_entry(value) for name, value in fields_of(record, FieldKind.SESSION)}
     except msgspec.DecodeError:
         raise CorruptRecord(
             "the list of somebody's sessions is damaged, or was not written by Moored."
@@ -146,8 +144,8 @@ async def enlist(
         ending = dict.fromkeys(surplus, EndReason.OVER)
         done = await Patch(
             subject_key(gate.subject),
-            {"s." + selector: _encode_entry(entry), **remember, **noted(ending)},
-            (*["s." + name for name in surplus], *forget),
+            {entry_field(selector): _encode_entry(entry), **remember, **noted(ending)},
+            (*[entry_field(name) for name in surplus], *forget),
             {"@listed": 0},
             version=record.version,
             ttl=_kept_for(record, settings, bool(remember)),
@@ -215,7 +213,7 @@ def _remembered(
 async def strike(subject: str, selector: str) -> None:
     """Take an ended session off the list; if that cannot be done now, ``listed`` does it later."""
     with suppress(Unavailable, OutcomeUnknown):
-        await Patch(subject_key(subject), unset=("s." + selector,))
+        await Patch(subject_key(subject), unset=(entry_field(selector),))
 
 
 async def read_subject(subject: str) -> Record | None:
@@ -233,8 +231,7 @@ async def read_subject(subject: str) -> Record | None:
 
 def _ending_of(record: Record) -> dict[str, EndReason]:
     """What is being ended, and why."""
-    codes = record.fields.items()
-    return {name[2:]: EndReason.of_code(code) for name, code in codes if name[:2] == "e."}
+    return {name: EndReason.of_code(code) for name, code in fields_of(record, FieldKind.ENDING)}
 
 
 async def listed(subject: str) -> dict[str, tuple[Entry, Record]]:
@@ -254,7 +251,7 @@ async def listed(subject: str) -> dict[str, tuple[Entry, Record]]:
         if found is not None and not found.dead and found.fields.get("@owner") == owner:
             alive[selector] = entry, found
         elif settled:
-            stale.append("s." + selector)
+            stale.append(entry_field(selector))
     if stale:
         await Patch(subject_key(subject), unset=tuple(stale), version=record.version)
     return alive
@@ -262,7 +259,7 @@ async def listed(subject: str) -> dict[str, tuple[Entry, Record]]:
 
 def noted(ending: Mapping[str, EndReason]) -> dict[str, bytes]:
     """The entries of what is being ended, and why."""
-    return {"e." + name: why.code for name, why in ending.items()}
+    return {ending_field(name): why.code for name, why in ending.items()}
 
 
 async def finish(subject: str, ending: Mapping[str, EndReason]) -> None:
