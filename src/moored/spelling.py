@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 ALIKE = 0.6  # of 1, from which words are taken for each other; difflib's usual bound
 
@@ -12,7 +12,20 @@ class WrongWord(ValueError):
 
     def __init__(self, choice: str, given: object, words: Iterable[str]) -> None:
         super().__init__(choice)
-        self.hint = did_you_mean(given, words) if isinstance(given, str) else ""
+        self.hint: str = did_you_mean(given, words) if isinstance(given, str) else ""
+
+
+def one_of(*words: str) -> Callable[[str], str]:
+    """What takes one of a few words, whatever its case, and raises WrongWord for others."""
+    known = {word.lower(): word for word in words}
+
+    def parse(text: str) -> str:
+        word = known.get(text.lower())
+        if word is None:
+            raise WrongWord(f"{', '.join(words[:-1])} or {words[-1]}", text, words)
+        return word
+
+    return parse
 
 
 def did_you_mean(written: str, known: Iterable[str], shown: str = "{!r}", *, beginning: str = "") -> str:

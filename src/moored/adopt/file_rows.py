@@ -54,7 +54,7 @@ class FileRows:
     def __init__(
         self, folder: Path, sids: Sids, *, digest: Digest | None, mode: int, allow_pickle: bool
     ) -> None:
-        self.name = f"Flask-Session in the folder {folder}"
+        self.name: str = f"Flask-Session in the folder {folder}"
         self._folder, self._sids, self._mode = folder, sids, mode
         self._digests = (_sha256, _md5) if digest is None else (digest, _sha256, _md5)
         self._chosen = digest

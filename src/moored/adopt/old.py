@@ -21,7 +21,7 @@ from moored.kinds.sessions.settings import DAY, SessionSettings
 from moored.seal import KeyRing
 from moored.web.loading import FAR_TOO_LARGE
 
-log = logging.getLogger("moored")
+log: logging.Logger = logging.getLogger("moored")
 
 TRIES = 20  # times that a row is read again because another worker has written it meanwhile
 
@@ -67,7 +67,8 @@ class OldRows:
     """Rows in a store.  ``ring`` answers our keys."""
 
     def __init__(self, place: Place, settings: SessionSettings, ring: Callable[[], KeyRing]) -> None:
-        self.name, self.place = place.name, place
+        self.name: str = place.name
+        self.place: Place = place
         self._settings, self._ring = settings, ring
 
     def proof(self, cookie: str) -> OldProof | None:
@@ -141,7 +142,8 @@ class OldCookies:
     """Cookies that hold their sessions.  That one was carried over is a record of ours."""
 
     def __init__(self, place: CookiePlace, settings: SessionSettings, ring: Callable[[], KeyRing]) -> None:
-        self.name, self.place = place.name, place
+        self.name: str = place.name
+        self.place: CookiePlace = place
         self._settings, self._ring = settings, ring
 
     def proof(self, cookie: str) -> OldProof | None:

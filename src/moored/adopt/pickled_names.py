@@ -30,7 +30,8 @@ class Name:
     __slots__ = ("cost", "make")
 
     def __init__(self, make: Callable[..., Any], cost: int = 1) -> None:
-        self.make, self.cost = make, cost
+        self.make: Callable[..., Any] = make
+        self.cost: int = cost
 
 
 def named(module: object, name: object) -> Name:

@@ -45,7 +45,7 @@ class RedisRows(ByKey):
 
     def __init__(self, client: redis.Redis, sids: Sids, form: Format) -> None:
         self._connector = Connector.from_client(client)
-        self.name = f"Flask-Session on {self._connector.place}"
+        self.name: str = f"Flask-Session on {self._connector.place}"
         self._limit = min(client.connection_pool.max_connections, CONNECTIONS)
         self._sids, self._form = sids, form
         self._stack = Stack(self._connector.open, self._limit)

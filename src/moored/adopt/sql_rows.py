@@ -42,7 +42,7 @@ class SqlRows(ByKey):
         schema: str | None = None,
         sequence: str | None = None,
     ) -> None:
-        self.name = f"Flask-Session in the table {table}"
+        self.name: str = f"Flask-Session in the table {table}"
         self._sids, self._form = sids, form
         number = (Sequence(sequence),) if sequence else ()
         self._table = Table(

@@ -20,8 +20,9 @@ from moored.adopt.place import Row
 from moored.adopt.session import OldProof, OldSession, changed, fields_of
 from moored.adopt.window import Window
 from moored.commands import NOTHING, Bury
-from moored.kinds.sessions import saving, subjects
+from moored.kinds.sessions import saving
 from moored.kinds.sessions.end_reason import EndReason
+from moored.kinds.sessions.gate import Gate, admit
 from moored.kinds.sessions.record import (
     TOMBSTONE,
     Change,
@@ -34,7 +35,8 @@ from moored.kinds.sessions.record import (
     session_key,
 )
 from moored.kinds.sessions.saving import Outdated, Saved
-from moored.kinds.sessions.subjects import Gate, Origin
+from moored.kinds.sessions.settings import SessionSettings
+from moored.kinds.sessions.subjects import Origin, read_subject
 from moored.web.cookies import MOST_GENUINE, TooManyCookiesError
 from moored.web.store import Moved, ServerSide
 
@@ -47,8 +49,10 @@ class Adopting:
     """
 
     def __init__(self, server: ServerSide, olds: Sequence[Old], window: Window) -> None:
-        self.server, self.olds, self.window = server, olds, window
-        self.settings = server.settings
+        self.server: ServerSide = server
+        self.olds: Sequence[Old] = olds
+        self.window: Window = window
+        self.settings: SessionSettings = server.settings
 
     def at_once(self, session: Session | None) -> bool:
         """Those that are here, once no old worker is serving any more."""
@@ -96,7 +100,7 @@ class Adopting:
             return None
         session = old.session(proof, row)
         if session.owner is not None:
-            record = await subjects.read_subject(session.owner)
+            record = await read_subject(session.owner)
             if record is not None and ended_since(Gate(session.owner, b"", record), session):
                 await old.remove(session)
                 return None
@@ -138,7 +142,7 @@ class Adopting:
             session = found.session
         if not self.window.is_open and not isinstance(session, OldSession):
             return await self.server.login(session, change, gate, cleared=cleared, origin=origin)
-        await subjects.admit(gate, self.settings)
+        await admit(gate, self.settings)
         notes = Notes(0 if gate.record is None else gate.record.at, gate.subject)
         if session is None or cleared or session.owner not in (None, gate.subject):
             saved = await self._make(changed({}, change), notes)

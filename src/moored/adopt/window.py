@@ -32,7 +32,7 @@ class Window:
         is_empty: Callable[[], bool],
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self.key = record_key("adoption", name)
+        self.key: str = record_key("adoption", name)
         self.length = length
         self._is_empty, self._clock = is_empty, clock
         self._ends: float | None = None

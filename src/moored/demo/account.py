@@ -17,7 +17,7 @@ from moored.kinds.sessions import EndedSession
 ABSOLUTE = 12 * 3600  # seconds after which every session ends, used or not
 KEPT = 3600  # seconds for which a browser remembers which session it had
 
-account = Blueprint("account", __name__)
+account: Blueprint = Blueprint("account", __name__)
 
 
 @account.get("/sign-up")

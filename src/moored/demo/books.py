@@ -55,7 +55,7 @@ class Books:
     """
 
     def __init__(self, file: Path) -> None:
-        self.file = file.absolute()
+        self.file: Path = file.absolute()
         file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         file.touch(mode=0o600)
         with self._open() as connection:

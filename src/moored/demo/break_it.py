@@ -13,7 +13,7 @@ from moored.demo import account, lab, rush, stock
 from moored.demo.goods import GOODS
 from moored.demo.visitor import books
 
-break_it = Blueprint("break_it", __name__)
+break_it: Blueprint = Blueprint("break_it", __name__)
 
 
 class Scene(Struct, frozen=True):

@@ -16,7 +16,7 @@ from moored.demo.goods import GOODS, summary, total
 from moored.demo.shop import cart_page
 from moored.demo.visitor import books, cart, visitor
 
-checkout = Blueprint("checkout", __name__)
+checkout: Blueprint = Blueprint("checkout", __name__)
 
 
 @checkout.get("/checkout")

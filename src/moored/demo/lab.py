@@ -26,7 +26,7 @@ from moored.errors import MooredError
 DAWDLE = 0.05  # seconds between reading and writing: time enough for others to come in between
 SLOW = 2.0  # seconds that the slow request takes
 
-lab = Blueprint("lab", __name__, url_prefix="/lab")
+lab: Blueprint = Blueprint("lab", __name__, url_prefix="/lab")
 _playing = BoundedSemaphore(2)  # in one worker: each takes a thread of it, and further requests need theirs
 
 

@@ -75,7 +75,7 @@ class Robot:
 
     def __init__(self, site: Site, who: str) -> None:
         self._site, self._who = site, who
-        self.jar = ""
+        self.jar: str = ""
 
     def get(self, path: str, says: str = "") -> Answer:
         """Look at a page."""

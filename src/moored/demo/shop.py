@@ -11,7 +11,7 @@ from moored.demo.visitor import cart, state, visitor
 
 MOST = 999  # pieces of one product in a cart
 
-shop = Blueprint("shop", __name__)
+shop: Blueprint = Blueprint("shop", __name__)
 
 
 @shop.get("/")

@@ -22,15 +22,24 @@ from msgspec.structs import replace
 from moored.errors import ConfigurationError, MooredError, OutcomeUnknown, Unavailable
 from moored.flask.interface import FlaskSession, MooredSessionInterface
 from moored.kinds.sessions.browsers import remembers
-from moored.kinds.sessions.record import Session, new_selector
-from moored.kinds.sessions.subjects import Gate, by_cookie, subject_of
+from moored.kinds.sessions.gate import Gate
+from moored.kinds.sessions.record import Session
+from moored.kinds.sessions.subjects import subject_of
 from moored.seal import KeyRing
 from moored.web.finish import Arrival, Outcome
 from moored.web.host import SessionHost
 from moored.web.remember import Shown, accepts_plain, extend, proven, shown_in, value_for
 
 if TYPE_CHECKING:
-    from flask_login import LoginManager
+
+    class LoginManager:
+        """Flask-Login's, which is untyped: what is called here."""
+
+        def _load_user_from_remember_cookie(self, cookie: str) -> Any: ...
+        def _update_request_context_with_user(self, user: object = None) -> None: ...
+        def _set_cookie(self, response: Response) -> None: ...
+        def _clear_cookie(self, response: Response) -> None: ...
+
 else:
     LoginManager = object  # it is mixed into the app's own, below
 
@@ -66,7 +75,7 @@ class RememberedSession(FlaskSession):
         super().__init__(host, cookies, lambda: replace(arrival(), through=self._through))
         self.wanted: Wanted | None = None
         self.signed_in_by: Gate | None = None
-        self.failed = False  # what it was to store could not be
+        self.failed: bool = False  # what it was to store could not be
 
     @property
     def browser(self) -> str:
@@ -76,24 +85,16 @@ class RememberedSession(FlaskSession):
 
     def by_cookie(self, gate: Gate, browser: str) -> None:
         """Say that whoever is signed in by this request is so by a cookie of this browser ("": of none)."""
-        self._draft.gate = by_cookie(gate, browser)
+        self._draft.gate = gate.by_cookie(browser)
 
     def _through(self, gate: Gate) -> Gate:
-        """The gate of a sign-in, with the browser that is to remember its subject."""
-        if not gate.browser and gate.epoch:
-            gate = replace(gate, browser=self._browser_for(gate))
+        """The gate of a sign-in, which is told what the request has to do with remember-me cookies."""
+        if gate.shown is None and gate.epoch:
+            shown = _proven(gate)
+            browser = "" if shown is None else shown.browser
+            gate = replace(gate, browser=browser, wanted=self.wanted is not None)
         self.signed_in_by = gate
         return gate
-
-    def _browser_for(self, gate: Gate) -> str:
-        """That which remembers the subject so far, by this session or a cookie; a new one if one is to."""
-        stored = self._draft.session
-        if stored is not None and stored.owner == gate.subject and remembers(gate.record, stored.browser):
-            return stored.browser
-        shown = _proven(gate)
-        if shown is not None and shown.browser:
-            return shown.browser
-        return new_selector() if self.wanted is not None else ""
 
     def finish(self) -> Outcome:
         """Store what was changed; what the response must do."""
@@ -216,7 +217,7 @@ def notice(app: Flask) -> None:
     manager.__class__ = type(kind.__name__, (Remembering, kind), {})
 
 
-class Remembering(LoginManager):  # type: ignore[misc]  # untyped
+class Remembering(LoginManager):
     """What is put before the class of an app's login manager."""
 
     def _load_user_from_remember_cookie(self, cookie: str) -> Any:

@@ -16,7 +16,8 @@ class Ring:
     """The app's key ring; made anew when its keys change, because they may be set after Moored(app)."""
 
     def __init__(self, config: Config, binding: Binding[Blocking]) -> None:
-        self._config, self.binding = config, binding
+        self._config = config
+        self.binding: Binding[Blocking] = binding
         self._secrets: tuple[Secret, ...] | None = None
         self._ring: KeyRing | None = None
         self._told: set[str] = set()
@@ -36,6 +37,6 @@ class Ring:
         if self._config["DEBUG"] or self._config["TESTING"]:
             return
         found = weakness(in_force(secrets))
-        if found is not None and found[0] not in self._told:
-            self._told.add(found[0])
-            log.warning("%s %s", *found)
+        if found is not None and found.what not in self._told:
+            self._told.add(found.what)
+            log.warning("%s", found)

@@ -8,10 +8,9 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Mapping
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import flask
-import flask_socketio
 from flask import Flask
 from msgspec import Struct
 from socketio.exceptions import ConnectionRefusedError as Refusal
@@ -24,6 +23,23 @@ from moored.flask.socketio_host import HostOfSockets
 from moored.kinds.sessions.record import generation, session_key
 from moored.web.host import log
 
+if TYPE_CHECKING:
+
+    class Theirs:
+        """Flask-SocketIO's, which is untyped: what is called here, and anything else."""
+
+        def __init__(self, app: Flask | None = None, **options: Any) -> None: ...
+        def init_app(self, app: Flask | None, **options: Any) -> None:
+            """Serve the app's sockets."""
+
+        def _handle_event(
+            self, handler: Callable[..., Any], message: str | None, namespace: str, sid: str, *args: Any
+        ) -> Any: ...
+        def __getattr__(self, name: str) -> Any: ...
+
+else:
+    from flask_socketio import SocketIO as Theirs
+
 BATCH: Final = 500  # sessions that are asked for in one round trip
 
 # Not public, in Flask-SocketIO 5 and python-socketio 5; what would be without effect were they renamed.
@@ -31,7 +47,6 @@ USED: Final = ("_handle_event",)
 USED_OF_SERVER: Final = ("_trigger_event", "_handle_event", "not_handled")
 
 Key = tuple[str, str]  # namespace and sid
-Theirs: Any = flask_socketio.SocketIO  # untyped, or typed in part
 
 
 class Watched(Struct, frozen=True):
@@ -43,7 +58,7 @@ class Watched(Struct, frozen=True):
     generation: int
 
 
-class SocketIO(Theirs):  # type: ignore[misc]
+class SocketIO(Theirs):
     """Flask-SocketIO's, with Moored's sessions.
 
     - Every event handler sees the session as it is at that moment.  What it changes is saved when

@@ -7,9 +7,10 @@ from typing import Any, NoReturn
 
 from moored.errors import MisuseError
 from moored.kinds.sessions.end_reason import EndReason
+from moored.kinds.sessions.gate import Gate
 from moored.kinds.sessions.record import Change, Proof, Session
 from moored.kinds.sessions.saving import Outdated, Saved
-from moored.kinds.sessions.subjects import Gate, Origin
+from moored.kinds.sessions.subjects import Origin
 from moored.run import Program
 from moored.web.host import SessionHost
 from moored.web.store import Moved, SessionStore
@@ -20,7 +21,19 @@ class HostOfSockets(SessionHost):
 
     def __init__(self, host: SessionHost) -> None:
         super().__init__(host.binding, host.settings, StoreWithoutCookies(host.store), renews=host.renews)
-        self.count, self.refuse, self.refuses = host.count, host.refuse, host.refuses  # type: ignore[method-assign]
+        self._host = host
+
+    def count(self, what: str, times: int = 1) -> None:
+        """As the app's."""
+        self._host.count(what, times)
+
+    def refuse(self, selector: str) -> None:
+        """As the app's: for its requests, too."""
+        self._host.refuse(selector)
+
+    def refuses(self, selector: str) -> bool:
+        """As the app's."""
+        return self._host.refuses(selector)
 
 
 class StoreWithoutCookies:

@@ -35,7 +35,7 @@ class Server:
     """
 
     def __init__(self, side: Side, place: Place, gate: Gate, folder: Path) -> None:
-        self.port = 0
+        self.port: int = 0
         self._side, self._place, self._gate, self._folder = side, place, gate, folder
 
     def __enter__(self) -> Self:

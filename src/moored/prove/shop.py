@@ -10,7 +10,7 @@ from typing import Any
 from flask import Flask, request, session
 from flask.wrappers import Response
 
-app = Flask(__name__)
+app: Flask = Flask(__name__)
 
 
 @app.post("/begin")

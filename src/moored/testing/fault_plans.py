@@ -104,8 +104,8 @@ class Plan:
 
     def __init__(self, planner: Planner | None = None, only: tuple[bytes, ...] = ()) -> None:
         self.planner = planner
-        self.only = frozenset(name.upper() for name in only)
-        self.asked = 0
+        self.only: frozenset[bytes] = frozenset(name.upper() for name in only)
+        self.asked: int = 0
 
     def concerns(self, request: Request) -> bool:
         """Is the planner to be asked about it?"""

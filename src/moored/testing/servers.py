@@ -8,7 +8,7 @@ import signal
 import socket
 import ssl
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 from urllib.parse import quote
 
 from moored.testing.process import HOST, ServerProcess, find_program, free_port
@@ -30,7 +30,7 @@ class RedisServer(ServerProcess):
     step with it once started.  Nothing is persisted unless ``args`` say so.
     """
 
-    PROGRAM = "redis-server"
+    PROGRAM: ClassVar[str] = "redis-server"
 
     def __init__(
         self,

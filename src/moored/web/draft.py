@@ -6,9 +6,9 @@ from typing import Any, Literal
 
 from moored.codec import decode, encode
 from moored.errors import CorruptRecord, MisuseError
+from moored.kinds.sessions.gate import Gate
 from moored.kinds.sessions.record import Proof, Session
 from moored.kinds.sessions.saving import Saved
-from moored.kinds.sessions.subjects import Gate
 from moored.web.host import SessionHost, log
 
 SCALARS = frozenset({str, int, float, bool, bytes, type(None)})
@@ -32,7 +32,7 @@ class Draft:
         self.cookie: Proof | None = cookie  # what the browser has
         self.session: Session | None = None
         self.late = False  # the cookie was superseded a moment ago: this request was under way then
-        self.without = False  # the request is served without a session: an outage, or damage
+        self.without: bool = False  # the request is served without a session: an outage, or damage
         self.damage: CorruptRecord | None = None  # a stored value that could not be read
         # What the request makes of it.
         self.values: dict[str, Any] = {}  # decoded or written

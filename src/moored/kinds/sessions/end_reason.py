@@ -24,8 +24,8 @@ class EndReason(Enum):
     def __init__(self, code: int, words: str) -> None:
         # One digit, or nothing for the first: on a full disk there is room for steps that remove
         # something and write next to nothing (``sqlite_writer``).
-        self.code = b"%d" % code if code else b""
-        self.note = words.encode()
+        self.code: bytes = b"%d" % code if code else b""
+        self.note: bytes = words.encode()
 
     @classmethod
     def of_code(cls, code: bytes) -> EndReason:
