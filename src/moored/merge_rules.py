@@ -25,7 +25,7 @@ from typing import Final
 from msgspec import Struct
 
 from moored.errors import ConfigurationError
-from moored.spelling import nearest
+from moored.spelling import did_you_mean
 
 RULES: Final = frozenset({"sum", "max", "min", "union", "unique", "replace", "refuse"})
 ANY: Final = "*"
@@ -96,8 +96,7 @@ def _parts(pattern: object) -> Path:
 
 
 def _unknown(pattern: object, rule: object) -> str:
-    meant = nearest(rule, sorted(RULES)) if isinstance(rule, str) else None
-    hint = f"; did you mean {meant!r}?" if meant else "."
+    hint = did_you_mean(rule, RULES) if isinstance(rule, str) else ""
     return (
-        f"there is no merge rule {rule!r} (for {pattern!r}){hint} The rules are {', '.join(sorted(RULES))}."
+        f"there is no merge rule {rule!r} (for {pattern!r}).{hint} The rules are {', '.join(sorted(RULES))}."
     )

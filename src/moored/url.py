@@ -50,17 +50,6 @@ def whole(text: str) -> int:
     return int(text)
 
 
-def one_of(*words: str) -> Callable[[str], str]:
-    """One of a few words."""
-
-    def parse(text: str) -> str:
-        if text.lower() not in words:
-            raise WrongWord(f"{', '.join(words[:-1])} or {words[-1]}", text, words)
-        return text.lower()
-
-    return parse
-
-
 COMMON: dict[str, Callable[[str], Any]] = {"deadline": seconds}
 
 

@@ -629,8 +629,8 @@ NO_MAPPING = 'write for example {"cart.*": "sum"}.'
 @pytest.mark.parametrize(
     ("declared", "message"),
     [
-        ({"cart": "summ"}, f"there is no merge rule 'summ' (for 'cart'); did you mean 'sum'? {ALL}"),
-        ({"cart": "UNIQ"}, f"there is no merge rule 'UNIQ' (for 'cart'); did you mean 'unique'? {ALL}"),
+        ({"cart": "summ"}, f"there is no merge rule 'summ' (for 'cart'). Did you mean 'sum'? {ALL}"),
+        ({"cart": "UNIQ"}, f"there is no merge rule 'UNIQ' (for 'cart'). Did you mean 'unique'? {ALL}"),
         ({"cart": "zzz"}, f"there is no merge rule 'zzz' (for 'cart'). {ALL}"),
         ({"cart": None}, f"there is no merge rule None (for 'cart'). {ALL}"),
         ({"cart": ["sum"]}, f"there is no merge rule ['sum'] (for 'cart'). {ALL}"),

@@ -44,7 +44,7 @@ def test_the_sentence() -> None:
 
 def test_no_hint_tells_what_an_option_holds_that_is_secret(monkeypatch: pytest.MonkeyPatch) -> None:
     from moored.engines.memory import MemoryEngine
-    from moored.url import one_of
+    from moored.spelling import one_of
 
     monkeypatch.setattr(MemoryEngine, "options", {"password": one_of("hunter2", "hunter3x")})
     with pytest.raises(ConfigurationError) as caught:

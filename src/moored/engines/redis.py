@@ -22,7 +22,8 @@ from moored.engines.redis_dialogue import Dialogue, Talk, changes
 from moored.engines.redis_pool import AsyncStack, Stack
 from moored.engines.redis_replies import moved_away
 from moored.errors import MooredError, OutcomeUnknown, Unavailable
-from moored.url import Url, one_of, whole
+from moored.spelling import one_of
+from moored.url import Url, whole
 
 T = TypeVar("T")
 

@@ -22,7 +22,8 @@ from moored.engines.sqlite_file import SqliteFile, begin
 from moored.engines.sqlite_tables import answer, load, sweep
 from moored.engines.sqlite_writer import Writer
 from moored.errors import ConfigurationError
-from moored.url import Url, one_of
+from moored.spelling import one_of
+from moored.url import Url
 
 
 class SqliteEngine:

@@ -7,8 +7,7 @@ from datetime import timedelta
 
 from moored.codec import DEEPEST
 from moored.merge import Rules
-from moored.spelling import WrongWord
-from moored.url import one_of
+from moored.spelling import WrongWord, one_of
 
 
 def milliseconds(value: object) -> int:

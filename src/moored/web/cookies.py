@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from moored.errors import ConfigurationError
 from moored.kinds.sessions.record import Credential, from_cookie
 from moored.seal import KeyRing
-from moored.spelling import did_you_mean
+from moored.spelling import WrongWord, one_of
 
 MOST = 20  # different cookies of our name that are looked at
 MOST_GENUINE = 4  # of them that the engine is asked about
@@ -16,6 +16,8 @@ MOST_GENUINE = 4  # of them that the engine is asked about
 _NAME = re.compile(r"[!#$%&'*+.^_`|~\w-]+", re.ASCII)  # a token (RFC 9110, section 5.6.2)
 _DOMAIN = re.compile(r"\.?[\w-]+(\.[\w-]+)*")
 _PATH = re.compile(r"/[^;\x00-\x20\x7f]*")
+
+_same_site = one_of("Strict", "Lax", "None")
 
 
 def check_attributes(
@@ -34,10 +36,11 @@ def check_attributes(
             f"{path!r} cannot be the path of a cookie, and browsers would take another: it begins with / and"
             " has no semicolon or space."
         )
-    if samesite is not None and str(samesite).lower() not in ("strict", "lax", "none"):
-        hint = did_you_mean(str(samesite), ("Strict", "Lax", "None"))
-        raise ConfigurationError(f"a cookie's SameSite is Strict, Lax or None, not {samesite!r}.{hint}")
-    if samesite is not None and samesite.lower() == "none" and not secure:
+    try:
+        same = None if samesite is None else _same_site(str(samesite))
+    except WrongWord as wrong:
+        raise ConfigurationError(f"a cookie's SameSite is {wrong}, not {samesite!r}.{wrong.hint}") from None
+    if same == "None" and not secure:
         raise ConfigurationError(
             "browsers reject a cookie with SameSite=None that is not Secure: set Secure."
         )
