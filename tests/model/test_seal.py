@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 
 from moored.errors import ConfigurationError, MisuseError
 from moored.seal import KeyRing, hkdf_expand, hkdf_extract, random_secret
-from moored.web.weak_secret import is_weak
+from moored.web.weak_secret import fault
 
 OLD, NEW, OTHER = "the old secret, long enough", b"the new secret, long enough", "somebody else's secret"
 
@@ -300,7 +300,7 @@ def test_a_random_secret_is_256_bits_of_base64url() -> None:
     for secret in made:
         assert len(secret) == 43
         assert len(base64.b64decode(secret + "=", b"-_", validate=True)) == 32
-        assert not is_weak(secret)
+        assert not fault(secret)
 
 
 # --- Without the package cryptography -------------------------------------------------------------

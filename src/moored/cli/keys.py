@@ -20,7 +20,7 @@ from moored.cli.key_places import Place, find, of_keys, replace
 from moored.cli.target import target
 from moored.seal import KeyRing, random_secret
 from moored.web.secret import Keys
-from moored.web.weak_secret import is_weak
+from moored.web.weak_secret import fault
 
 ID_BYTES = 4
 PURPOSE = "key id"
@@ -181,7 +181,7 @@ def _tell(did: str, place: Place | None, lines: list[str], as_json: bool) -> Non
 
 
 def _known(place: Place) -> list[Key]:
-    return [Key(key_id(secret), role, place.where, is_weak(secret)) for role, secret in place.secrets]
+    return [Key(key_id(secret), role, place.where, bool(fault(secret))) for role, secret in place.secrets]
 
 
 def key_id(secret: str | bytes) -> str:

@@ -28,7 +28,7 @@ from moored.flask.values import (
 )
 from moored.kinds.sessions.settings import SessionSettings
 from moored.spelling import WrongWord, did_you_mean
-from moored.web.environment import PREFIX
+from moored.web.environment import PREFIX, Elsewhere
 
 HOUR: Final = 3_600_000  # milliseconds
 LIFETIME: Final = "PERMANENT_SESSION_LIFETIME"
@@ -104,6 +104,25 @@ AT_SET_UP: Final = (
     "MOORED_ADOPT",
     "MOORED_ALONGSIDE",
     "MOORED_ADOPT_PICKLE",
+)
+
+# Flask-Session's that are used then, in its place and where its sessions are adopted.
+OF_FLASK_SESSION: Final = (
+    "SESSION_TYPE",
+    "SESSION_PERMANENT",
+    "SESSION_USE_SIGNER",
+    "SESSION_KEY_PREFIX",
+    "SESSION_ID_LENGTH",
+    "SESSION_SERIALIZATION_FORMAT",
+    "SESSION_REDIS",
+    "SESSION_FILE_DIR",
+    "SESSION_FILE_MODE",
+    "SESSION_CACHELIB",
+    "SESSION_SQLALCHEMY",
+    "SESSION_SQLALCHEMY_BIND_KEY",
+    "SESSION_SQLALCHEMY_SCHEMA",
+    "SESSION_SQLALCHEMY_SEQUENCE",
+    "SESSION_SQLALCHEMY_TABLE",
 )
 
 # Flask's own that are used here and that Flask does not look at itself.
@@ -186,6 +205,12 @@ def values(config: Mapping[str, Any]) -> dict[str, Any]:
     for name, check in OF_FLASK.items():
         _checked(name, config.get(name), check)
     return found
+
+
+def in_config(config: Mapping[str, Any]) -> Elsewhere:
+    """The settings that are read from ``app.config`` only."""
+    made = {name for name, value in config.items() if value is not None}
+    return Elsewhere(SETTINGS.keys() - {"MOORED_URL"}, made, "Flask applications", "app.config")
 
 
 class Snapshot:

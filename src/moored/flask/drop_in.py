@@ -9,7 +9,7 @@ from msgspec.structs import replace
 
 from moored.adopt.session_redis import lent_redis
 from moored.errors import ConfigurationError
-from moored.flask.config import Settings, Source
+from moored.flask.config import OF_FLASK_SESSION, Settings, Source
 from moored.flask.extension import Moored
 from moored.spelling import did_you_mean
 from moored.state import State
@@ -37,7 +37,7 @@ class Session(Moored):
     ConfigurationError for other types, naming what to use.
     """
 
-    _also_read = ("SESSION_TYPE", "SESSION_REDIS", "SESSION_KEY_PREFIX", "SESSION_PERMANENT")
+    _also_read = OF_FLASK_SESSION
 
     def init_app(self, app: Flask) -> None:
         """Let the app's sessions be kept by Moored, as Flask-Session's settings say."""

@@ -11,7 +11,7 @@ from flask import Flask, current_app
 from flask.wrappers import Response
 
 from moored.errors import MisuseError
-from moored.flask.config import SETTINGS, Settings, Snapshot, Source, read
+from moored.flask.config import OF_FLASK_SESSION, Settings, Snapshot, Source, in_config, read
 from moored.flask.interface import MooredSessionInterface, error_response
 from moored.flask.login import RememberingInterface
 from moored.flask.ring import Ring
@@ -74,7 +74,8 @@ class Moored:
     ) -> None:
         log.info("The state of %s is kept at %s", app.name, state.url)
         _warn_of_variables(app)
-        config, used = app.config, Snapshot(app.config, self._also_read)
+        also = self._also_read or (OF_FLASK_SESSION if settings.adopt else ())
+        config, used = app.config, Snapshot(app.config, also)
         ring = Ring(config, state.binding)
         # In cookies sessions can be revoked if somebody chose an engine.
         make_store = store_maker(app, state, settings, ring, revocable=source is not Source.DEFAULT)
@@ -109,11 +110,9 @@ class Moored:
 
 def _warn_of_variables(app: Flask) -> None:
     """Variables named MOORED_… that set nothing: somebody believes that they do."""
-    made = {name for name, value in app.config.items() if value is not None}
-    settings = SETTINGS.keys() - {"MOORED_URL"}
     active = bool(os.environ.get(ACTIVE))
-    for found in without_effect(os.environ, "the environment", settings, made, active=active):
-        log.warning("%s %s", *found)
+    for found in without_effect(os.environ, "the environment", in_config(app.config), active=active):
+        log.warning("%s", found)
 
 
 def _answer_also_after_requests(app: Flask) -> None:

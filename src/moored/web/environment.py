@@ -2,33 +2,45 @@
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterator, Mapping
+from collections.abc import Iterator, Mapping, Set
 from typing import Final
 
+from msgspec import Struct
+
 from moored.spelling import did_you_mean
+from moored.web.remark import Remark
 from moored.web.secret import ACCEPTED, ACTIVE, STAGED
 
 PREFIX: Final = "MOORED_"
 READ: Final = ("MOORED_URL", ACTIVE, STAGED, ACCEPTED, "MOORED_PROVE_REDIS")
 
 
-def without_effect(
-    values: Mapping[str, str], place: str, settings: Container[str], made: Container[str], *, active: bool
-) -> Iterator[tuple[str, str]]:
-    """What sets nothing, and what to do about each.
+class Elsewhere(Struct, frozen=True):
+    """A framework's settings that begin like the variables, and are not read from the environment.
 
-    ``settings`` are names of a host's own settings, which are not read from there, ``made`` those
-    of them that it has been given; ``active``: an active secret is set.
+    ``names`` are all of them, ``made`` those that the application has.  ``whose`` ("Flask
+    applications") and ``place`` ("app.config") are how to speak of them.
     """
+
+    names: Set[str]
+    made: Set[str]
+    whose: str
+    place: str
+
+
+def without_effect(
+    values: Mapping[str, str], place: str, elsewhere: Elsewhere | None, *, active: bool
+) -> Iterator[Remark]:
+    """What sets nothing in this place; ``active``: an active secret is set."""
     for name in sorted(values):
-        if name in settings:
-            if name not in made:
-                what = f"{name} in {place} is a setting of Flask applications, and not read from there."
-                yield what, f"Set {name} in app.config."
+        if elsewhere is not None and name in elsewhere.names:
+            if name not in elsewhere.made:
+                what = f"{name} in {place} is a setting of {elsewhere.whose}, and not read from there."
+                yield Remark(what, f"Set {name} in {elsewhere.place}.")
         elif name.startswith(PREFIX) and name not in READ:
-            hint = did_you_mean(name, READ, "{}", beginning=PREFIX)
-            yield f"{name} in {place} is unknown, and sets nothing.", hint.strip() or f"Take {name} out."
+            hint = did_you_mean(name, READ, "{}", beginning=PREFIX).strip()
+            yield Remark(f"{name} in {place} is unknown, and sets nothing.", hint or f"Take {name} out.")
     for name in (STAGED, ACCEPTED):
         if values.get(name) and not active:
             what = f"{name} in {place} is set, and {ACTIVE} is not: it counts for nothing."
-            yield what, f"Set {ACTIVE}."
+            yield Remark(what, f"Set {ACTIVE}.")

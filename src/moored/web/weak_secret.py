@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Final
 
+from moored.web.remark import Remark
 from moored.web.secret import Secret
 
 SHORTEST_STRONG: Final = 16  # bytes
@@ -27,25 +28,29 @@ PUBLISHED: Final = frozenset(
 MAKE: Final = "`python -c 'import secrets; print(secrets.token_hex(32))'` prints a good one"
 
 
-def is_weak(secret: str | bytes) -> bool:
-    """Is it short, or known to everybody?"""
+def fault(secret: str | bytes) -> str:
+    """Why it can be guessed, as the rest of a sentence about it; "" if it cannot."""
     raw = secret.encode(errors="replace") if isinstance(secret, str) else secret
-    known = {each.encode() for each in PUBLISHED}
-    return len(raw) < SHORTEST_STRONG or len(set(raw)) < LEAST_DIFFERENT or raw in known
+    if raw in {each.encode() for each in PUBLISHED}:
+        return "it stands in a tutorial"
+    if len(raw) < SHORTEST_STRONG:
+        return f"it has fewer than {SHORTEST_STRONG} bytes"
+    if len(set(raw)) < LEAST_DIFFERENT:
+        return "it repeats a few characters"
+    return ""
 
 
-def weakness(secrets: Iterable[Secret]) -> tuple[str, str] | None:
-    """What is wrong with a ring of secrets, the active one first, and what to do; None if nothing is.
+def weakness(secrets: Iterable[Secret]) -> Remark | None:
+    """What is wrong with a ring of secrets, the active one first; None if nothing is.
 
     Shows none of them.
     """
-    ring = list(secrets)
-    weak = next((secret for secret in ring if is_weak(secret.value)), None)
-    if weak is None:
-        return None
-    which = "The secret" if weak is ring[0] else "Another secret that is honoured"
-    what = (
-        f"{which} ({weak.source}) can be guessed: it is short, or stands in a tutorial. Whoever knows it can"
-        " make what the application signs."
-    )
-    return what, f"Set another of at least {SHORTEST_STRONG} random bytes; {MAKE}."
+    for number, secret in enumerate(secrets):
+        if why := fault(secret.value):
+            which = "Another secret that is honoured" if number else "The secret"
+            return Remark(
+                f"{which} ({secret.source}) can be guessed: {why}. Whoever knows it can make what the"
+                " application signs.",
+                f"Set another of at least {SHORTEST_STRONG} random bytes; {MAKE}.",
+            )
+    return None

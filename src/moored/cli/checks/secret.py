@@ -26,7 +26,7 @@ def check(about: Target) -> Iterator[Finding]:
 def _given(about: Target, secrets: Sequence[Secret], kept: Path | None) -> Finding:
     id = "MRD-D004"
     if found := weakness(secrets):
-        return (warning if about.app is not None and about.app.debug else error)(id, *found)
+        return (warning if about.app is not None and about.app.debug else error)(id, found.what, found.cure)
     if secrets:
         return ok(id, f"The secret is set ({secrets[0].source}) and long enough.")
     if about.app is None:
