@@ -18,10 +18,11 @@ from moored.engines.sqlite_writer import SMALL
 from moored.kinds.sessions import EndedSession, SessionInfo, SessionSettings, changes, exclusive
 from moored.kinds.sessions.browsers import remembers
 from moored.kinds.sessions.end_reason import EndReason
+from moored.kinds.sessions.gate import signing_in
 from moored.kinds.sessions.record import Credential, Session, new_selector
 from moored.kinds.sessions.saving import Outdated, Saved, create, load, look, save
 from moored.kinds.sessions.signing import forget_identity, login, logout
-from moored.kinds.sessions.subjects import Origin, by_cookie, noted, signing_in
+from moored.kinds.sessions.subjects import Origin, noted
 from moored.merge import MISSING, Rules
 from moored.seal import KeyRing
 from moored.web.remember import proven, value_for
@@ -180,15 +181,15 @@ def test_lists_and_revokes_ones_own_only(place: Place) -> None:
     assert place.do(lambda state: state.sessions.revoke("nobody")) is False
 
 
-def remembered(place: Place, browser: str) -> Credential:
-    """A session that ``browser`` signed in to, by its cookie or for the first time."""
+def remembered(place: Place, browser: str = "") -> tuple[Credential, str]:
+    """A session that a browser signed in to by its cookie, or for the first time; and the browser's name."""
     gate = place.run(signing_in("ann", SETTINGS))
-    known = remembers(gate.record, browser)
-    gate = by_cookie(gate, browser) if known else replace(gate, browser=browser)
+    gate = gate.by_cookie(browser) if browser else replace(gate, wanted=True)
     made: Saved[Credential] = place.run(login(None, {}, gate, SETTINGS))
     assert made.credential
-    assert made.session.browser == browser
-    return made.credential
+    assert remembers(place.run(signing_in("ann", SETTINGS)).record, made.session.browser)
+    assert made.session.browser == browser or not browser
+    return made.credential, made.session.browser
 
 
 def is_remembered(place: Place, browser: str) -> bool:
@@ -197,8 +198,8 @@ def is_remembered(place: Place, browser: str) -> bool:
 
 
 def test_with_a_session_its_browser_is_forgotten(place: Place) -> None:
-    mine, lost = new_selector(), new_selector()
-    here, *there = remembered(place, mine), remembered(place, lost), remembered(place, lost)
+    (here, mine), (first, lost) = remembered(place), remembered(place)
+    there = [first, remembered(place, lost)[0]]
     gate = place.run(signing_in("ann", SETTINGS))
     assert place.do(lambda state: state.sessions.revoke(there[0].selector, subject="bob")) is False
     assert is_remembered(place, lost)
@@ -208,7 +209,7 @@ def test_with_a_session_its_browser_is_forgotten(place: Place) -> None:
     assert place.run(load(here)) is not None
     assert is_remembered(place, mine)
     with pytest.raises(LoginRefused):
-        place.run(login(None, {}, by_cookie(gate, lost), SETTINGS))
+        place.run(login(None, {}, gate.by_cookie(lost), SETTINGS))
     ended = place.do(lambda state: state.sessions.show(there[1].selector))
     assert isinstance(ended, EndedSession)
     assert ended.reason == "revoked"
@@ -224,8 +225,8 @@ def test_with_a_session_its_browser_is_forgotten(place: Place) -> None:
     ids=["logout", "why", "forget_identity"],
 )
 def test_a_sign_out_lets_the_browser_forget(place: Place, how: Callable[[Session], Any]) -> None:
-    browser = new_selector()
-    earlier, credential = remembered(place, browser), remembered(place, browser)
+    earlier, browser = remembered(place)
+    credential, _ = remembered(place, browser)
     place.run(how(place.run(load(credential))))
     assert not is_remembered(place, browser)
     assert place.run(load(earlier)) is None

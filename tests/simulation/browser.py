@@ -7,11 +7,12 @@ from typing import Any
 
 from moored.codec import decode, encode
 from moored.commands import Read, Record
+from moored.kinds.sessions.gate import signing_in
 from moored.kinds.sessions.record import Change, Credential, Session, session_key
 from moored.kinds.sessions.saving import Saved, create, load, save
 from moored.kinds.sessions.settings import SessionSettings
 from moored.kinds.sessions.signing import login
-from moored.kinds.sessions.subjects import signing_in, subject_key
+from moored.kinds.sessions.subjects import subject_key
 from moored.testing.simulate import World
 
 SETTINGS = SessionSettings()

@@ -22,16 +22,14 @@ from moored.commands import Sleep
 from moored.errors import GoneError, LoginRefused
 from moored.kinds.sessions import Sessions
 from moored.kinds.sessions.ending import end, end_any, everywhere
+from moored.kinds.sessions.gate import Gate, enlist, signing_in
 from moored.kinds.sessions.record import Credential, session_key
 from moored.kinds.sessions.saving import Saved, create, load
 from moored.kinds.sessions.settings import DAY, SessionSettings
 from moored.kinds.sessions.signing import login, logout
 from moored.kinds.sessions.subjects import (
-    Gate,
     Origin,
-    enlist,
     listed,
-    signing_in,
     subject_key,
 )
 from moored.testing.simulate import Story, World

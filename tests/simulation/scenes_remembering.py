@@ -19,11 +19,12 @@ from moored.commands import Record
 from moored.kinds.sessions import Sessions
 from moored.kinds.sessions.browsers import browsers_of
 from moored.kinds.sessions.ending import everywhere
-from moored.kinds.sessions.record import Credential, Session, new_selector, session_key
+from moored.kinds.sessions.gate import Gate, signing_in
+from moored.kinds.sessions.record import Credential, Session, session_key
 from moored.kinds.sessions.saving import Saved, load
 from moored.kinds.sessions.settings import SessionSettings
 from moored.kinds.sessions.signing import forget_identity, login, logout
-from moored.kinds.sessions.subjects import Gate, by_cookie, listed, signing_in, subject_key
+from moored.kinds.sessions.subjects import listed, subject_key
 from moored.seal import KeyRing
 from moored.testing.simulate import Story, World
 from moored.web.remember import proven, value_for
@@ -38,7 +39,7 @@ class Browser:
         self.other: Credential = member(world, "ann")  # another device of hers, which is never ended
         self.world = world
         gate = world.run(signing_in("ann", SETTINGS))
-        saved = world.run(login(None, {}, replace(gate, browser=new_selector() if named else ""), SETTINGS))
+        saved = world.run(login(None, {}, replace(gate, wanted=named), SETTINGS))
         self.session: Session = saved.session
         self.cookie: Credential | None = saved.credential
         self.value: str = value_for(gate, saved.session.browser, RING)
@@ -49,7 +50,7 @@ class Browser:
         shown = proven(self.value, gate, RING)
         if shown is None:
             return None
-        return await self.world.call(login(None, {}, by_cookie(gate, shown.browser), settings))
+        return await self.world.call(login(None, {}, gate.by_cookie(shown.browser), settings))
 
     def is_good(self) -> bool:
         """Would the cookie sign her in now?"""
@@ -169,7 +170,7 @@ def a_password_beside_the_revocation(world: World) -> Story:
 def _remembering(gate: Gate, browser: Browser) -> Gate:
     """As the host says it: that which remembers so far, or a new one."""
     shown = proven(browser.value, gate, RING)
-    return replace(gate, browser=new_selector() if shown is None else shown.browser)
+    return replace(gate, browser="" if shown is None else shown.browser, wanted=True)
 
 
 @scene
@@ -253,7 +254,7 @@ def more_browsers_than_are_remembered(world: World) -> Story:
     async def enter() -> Saved[Credential]:
         gate = await world.call(signing_in("ann", settings))
         session = await world.call(load(planted))
-        return await world.call(login(session, {}, replace(gate, browser=new_selector()), settings))
+        return await world.call(login(session, {}, replace(gate, wanted=True), settings))
 
     out = yield {"login": enter(), "tab": newer.come_back(settings)}
     record = world.run(read(subject_key("ann")))

@@ -23,10 +23,11 @@ from tests.simulation.scene import scene
 
 from moored.commands import Sleep
 from moored.kinds.sessions.ending import everywhere
+from moored.kinds.sessions.gate import signing_in
 from moored.kinds.sessions.record import Credential, from_cookie, session_key, to_cookie
 from moored.kinds.sessions.saving import LATE, Saved, load, save
 from moored.kinds.sessions.signing import forget_identity, login
-from moored.kinds.sessions.subjects import listed, signing_in
+from moored.kinds.sessions.subjects import listed
 from moored.seal import KeyRing
 from moored.testing.simulate import Outcome, Story, World
 

@@ -13,12 +13,13 @@ from moored.adopt.old import Old
 from moored.adopt.session import OldProof, OldSession
 from moored.commands import Bury, Patch, Read, Record, Refused
 from moored.errors import LoginRefused
-from moored.kinds.sessions import saving, subjects
+from moored.kinds.sessions import saving
 from moored.kinds.sessions.end_reason import EndReason
+from moored.kinds.sessions.gate import Gate, enlist, signing_in
 from moored.kinds.sessions.record import TOMBSTONE, Credential, Session, integer, session_key, text
 from moored.kinds.sessions.saving import Outdated
 from moored.kinds.sessions.settings import SessionSettings
-from moored.kinds.sessions.subjects import Gate, Origin
+from moored.kinds.sessions.subjects import Origin, strike
 
 ADOPTING = "@adopting"  # a field of a record that nobody may use yet: its row may not be marked
 
@@ -69,11 +70,11 @@ async def _carry(old: Old, proof: OldProof, settings: SessionSettings, record: R
         session = old.session(proof, row)
         try:
             if session.owner is not None:
-                gate = await subjects.signing_in(session.owner, settings)
+                gate = await signing_in(session.owner, settings)
                 if ended_since(gate, session):
                     await old.mark(proof, row)
                     return await _end(old, proof, settings, record)
-                await subjects.enlist(gate, proof.selector, Origin(), settings)
+                await enlist(gate, proof.selector, Origin(), settings)
             if record is None:
                 await _make(session, settings)
             elif isinstance(await _bring_up_to_date(session, record), Refused):
@@ -120,5 +121,5 @@ async def _end(old: Old, proof: OldProof, settings: SessionSettings, record: Rec
             return await carried(old, proof, settings)
         owner = text(record.fields.get("@owner"))
         if owner is not None:
-            await subjects.strike(owner, proof.selector)
+            await strike(owner, proof.selector)
     return Outdated(recently=record is not None, ended=True), proof.credentials[0]

@@ -15,16 +15,16 @@ from typing import Final
 
 import msgspec
 from msgspec import Struct
-from msgspec.structs import replace
 
 from moored.errors import ConfigurationError, TooLargeError, UnsupportedError
-from moored.kinds.sessions import ending, subjects
+from moored.kinds.sessions import ending
 from moored.kinds.sessions.browsers import remembers
 from moored.kinds.sessions.end_reason import EndReason
+from moored.kinds.sessions.gate import Gate, admit_in_browser, signing_in
 from moored.kinds.sessions.record import Change, Session, apply_change, check_size, new_selector
 from moored.kinds.sessions.saving import Outdated, Saved
 from moored.kinds.sessions.settings import SessionSettings
-from moored.kinds.sessions.subjects import Gate, Origin
+from moored.kinds.sessions.subjects import Origin, read_subject
 from moored.seal import LONGEST_CHECK, KeyRing
 from moored.web.cookies import MOST, MOST_GENUINE, TooManyCookiesError
 
@@ -120,7 +120,7 @@ class ClientSide:
         epoch: bytes | None = b""  # of cookies that are made where none is compared
         forgotten = False
         if self.revocable:
-            record = await subjects.read_subject(subject)
+            record = await read_subject(subject)
             epoch = None if record is None else record.fields["@epoch"]
             browser = proof.session.browser
             forgotten = browser != "" and not remembers(record, browser)
@@ -138,7 +138,7 @@ class ClientSide:
 
     async def signing_in(self, subject: str) -> Gate:
         """The epoch of the subject's record, if it is compared."""
-        return await subjects.signing_in(subject, self.settings) if self.revocable else Gate(subject, b"")
+        return await signing_in(subject, self.settings) if self.revocable else Gate(subject, b"")
 
     async def login(
         self, session: Session | None, change: Change, gate: Gate, *, cleared: bool, origin: Origin
@@ -146,13 +146,13 @@ class ClientSide:
         """A cookie in the subject's name, without what a sign-in drops.  Raises LoginRefused."""
         kept = None if session is None or cleared or session.owner not in (None, gate.subject) else session
         selector, before = (new_selector(), "") if kept is None else (kept.selector, kept.browser)
-        if kept is None and session is not None and gate.browser == session.browser:
-            gate = replace(gate, browser=gate.browser and new_selector())  # its end lets that forget
+        if kept is None and session is not None:
+            gate = gate.for_another_session(session.browser)
         browser = ""
         if self.revocable:
             if gate.renews and before:
-                gate = replace(gate, shown=before)
-            browser = await subjects.admit(gate, self.settings, selector, before)
+                gate = gate.by_cookie(before)
+            browser = await admit_in_browser(gate, selector, self.settings, before)
         if kept is not None:
             dropped = {name: None for name in self.settings.fresh_on_login if name not in change}
             change = {**dropped, **change}
@@ -169,8 +169,8 @@ class ClientSide:
 
     async def logout(self, session: Session, why: EndReason = EndReason.SIGNED_OUT) -> bool:
         """Nothing is kept here that would have to be ended, but that a browser remembers somebody."""
-        if self.revocable and session.owner is not None and session.browser:
-            await ending.forget(session.owner, session.browser, session.selector, why)
+        if self.revocable:
+            await ending.forget_browser_of(session, why)
         return True
 
     async def everywhere(self, subject: str, keep: str | None = None) -> None:

@@ -9,9 +9,10 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from moored.errors import LoginRefused, OutcomeUnknown, Unavailable
+from moored.kinds.sessions.gate import Gate
 from moored.kinds.sessions.record import Change, Proof, Session
 from moored.kinds.sessions.saving import Outdated, Saved
-from moored.kinds.sessions.subjects import Gate, Origin, subject_text
+from moored.kinds.sessions.subjects import Origin, subject_text
 from moored.web.draft import Draft
 from moored.web.host import log
 from moored.web.identity import FRESHNESS, NEITHER, Verdict, judge

@@ -16,9 +16,10 @@ from msgspec import Struct
 
 from moored.commands import Patch, Put, Read, Together, record_key
 from moored.kinds.sessions.browsers import LONGEST_COOKIE, remember_for, remembers, revoked
+from moored.kinds.sessions.gate import Gate
 from moored.kinds.sessions.record import SELECTOR_BYTES, integer, selector_of
 from moored.kinds.sessions.settings import DAY, SessionSettings
-from moored.kinds.sessions.subjects import Gate, subject_key
+from moored.kinds.sessions.subjects import subject_key
 from moored.seal import KeyRing
 
 PURPOSE: Final = "remember cookie"

@@ -7,12 +7,13 @@ from typing import Any, Protocol
 
 from msgspec import Struct
 
-from moored.kinds.sessions import ending, saving, signing, subjects
+from moored.kinds.sessions import ending, saving, signing
 from moored.kinds.sessions.end_reason import EndReason
+from moored.kinds.sessions.gate import Gate, signing_in
 from moored.kinds.sessions.record import Change, Credential, Proof, Session, to_cookie
 from moored.kinds.sessions.saving import Outdated, Saved
 from moored.kinds.sessions.settings import SessionSettings
-from moored.kinds.sessions.subjects import Gate, Origin
+from moored.kinds.sessions.subjects import Origin
 from moored.run import Program
 from moored.seal import KeyRing
 from moored.web.cookies import genuine
@@ -118,7 +119,7 @@ class ServerSide:
 
     def signing_in(self, subject: str) -> Program[Gate]:
         """The epoch of the subject's record."""
-        return subjects.signing_in(subject, self.settings)
+        return signing_in(subject, self.settings)
 
     def login(
         self, session: Session | None, change: Change, gate: Gate, *, cleared: bool, origin: Origin

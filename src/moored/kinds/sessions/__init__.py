@@ -2,10 +2,10 @@
 
 The session's own record decides whether it lives: one read, one key.  ``record`` holds what
 a session is made of, ``saving`` how it is read and written, ``signing`` who it belongs to,
-``subjects`` the list of somebody's sessions and the gate to new ones, ``browsers`` where they are
-remembered, ``subject_fields`` what both are made of, ``ending`` how others end them, ``end_reason``
-why.  Every program here is made of single-key steps; what may happen between two of them is played
-through in ``tests/simulation``.
+``subjects`` the list of somebody's sessions, ``gate`` the way to new ones, ``browsers`` where they are
+remembered, ``subject_fields`` what a list is made of, ``ending`` how others end sessions and
+``end_reason`` why.  Every program here is made of single-key steps; what may happen between two of
+them is played through in ``tests/simulation``.
 """
 
 from __future__ import annotations

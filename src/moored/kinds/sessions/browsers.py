@@ -69,11 +69,13 @@ def remember_for(settings: SessionSettings) -> int:
 def put_on_list(
     record: Record, browser: str, selector: str, settings: SessionSettings
 ) -> tuple[dict[str, bytes], tuple[str, ...]]:
-    """What to set and to remove in the record for a sign-in in a browser.
+    """What to set and to remove in the record for a sign-in in a browser; nothing if that is "".
 
     Over the maximum those go that were used longest ago, which ``settings.each`` bounds as it does
     sessions: they are asked for the password again.
     """
+    if not browser:
+        return {}, ()
     known = browsers_of(record)
     others = {name: there.used for name, there in known.items() if name != browser}
     oldest = sorted(others, key=lambda name: others[name])

@@ -7,16 +7,21 @@ the sessions are buried.
 from __future__ import annotations
 
 import secrets
+from collections.abc import Mapping
+from collections.abc import Set as AbstractSet
 
-from moored.commands import Bury, Patch, Put, Read, Record, Refused, Written
+from msgspec import Struct
+
+from moored.commands import NOTHING, Bury, Patch, Put, Read, Record, Refused, Written
 from moored.kinds.sessions.browsers import LONGEST_COOKIE, browsers_of, remembers
 from moored.kinds.sessions.end_reason import EndReason
-from moored.kinds.sessions.record import TOMBSTONE, session_key, text
+from moored.kinds.sessions.record import TOMBSTONE, Session, session_key, text
 from moored.kinds.sessions.settings import DAY
 from moored.kinds.sessions.subject_fields import browser_field, entry_field
 from moored.kinds.sessions.subjects import (
     entries_of,
     finish,
+    kept_for,
     noted,
     read_subject,
     subject_key,
@@ -30,28 +35,20 @@ async def everywhere(subject: str, keep: str | None = None) -> None:
     cookie: sessions may be elsewhere still, in cookies or where another library kept them.
     """
     while True:
-        record, ttl = await read_subject(subject), LONGEST_COOKIE + DAY
+        record, least = await read_subject(subject), LONGEST_COOKIE + DAY
+        epoch = {"@epoch": secrets.token_hex(8).encode()}
         if record is None:
-            epoch = secrets.token_hex(8).encode()
-            made = await Put(subject_key(subject), {"@epoch": epoch}, {"@ended": 0}, version=0, ttl=ttl)
+            made = await Put(subject_key(subject), epoch, {"@ended": 0}, version=0, ttl=least)
             if isinstance(made, Written):
-                return None
+                return
             continue
         entries = entries_of(record)
         ending = {name: EndReason.EVERYWHERE for name in entries if name != keep}
         stays = entries[keep].browser if keep in entries else ""
-        forget = [browser_field(name) for name in browsers_of(record) if name != stays]
-        done = await Patch(
-            subject_key(subject),
-            {"@epoch": secrets.token_hex(8).encode(), **noted(ending)},
-            # Removing comes first, which succeeds also where an engine's memory is at its limit.
-            ("@epoch", "@revoked", *map(entry_field, ending), *forget),
-            {"@ended": 0},
-            ttl=max(ttl, (record.expires or 0) - record.at),
-            version=record.version,
-        )
-        if isinstance(done, Written):
-            return await finish(subject, ending)
+        forget = {name for name in browsers_of(record) if name != stays}
+        step = Step(ending, forget, ("@epoch", "@revoked"), epoch, {"@ended": 0}, least)
+        if await _taken(subject, record, step):
+            return
 
 
 async def end(subject: str, selector: str, why: EndReason = EndReason.REVOKED) -> bool:
@@ -77,18 +74,9 @@ async def end(subject: str, selector: str, why: EndReason = EndReason.REVOKED) -
         }
         if alive:
             ending[selector] = why
-        done = await Patch(
-            subject_key(subject),
-            noted(ending),
-            # Removing comes first, as in ``everywhere``.
-            ("@revoked", *map(entry_field, ending), *map(browser_field, sorted(browsers))),
-            {"@revoked": 0},
-            # Cookies that name no browser, which are refused from now on, are kept for so long.
-            ttl=max(LONGEST_COOKIE + DAY, (record.expires or 0) - record.at),
-            version=record.version,
-        )
-        if isinstance(done, Written):
-            await finish(subject, ending)
+        # Cookies that name no browser, which are refused from now on, are kept for so long.
+        step = Step(ending, browsers, ("@revoked",), stamp={"@revoked": 0}, least=LONGEST_COOKIE + DAY)
+        if await _taken(subject, record, step):
             return alive
 
 
@@ -105,22 +93,56 @@ async def end_any(selector: str) -> bool:
             return ended
 
 
-async def forget(subject: str, browser: str, but: str, why: EndReason) -> None:
-    """Let a browser forget the subject, and end every session begun with its cookie ``but`` one."""
+async def forget_browser_of(session: Session, why: EndReason) -> None:
+    """Let a session's browser forget who is signed in there, before the session ends.
+
+    With that end all other sessions that were begun with the browser's cookie.
+    """
+    subject, browser = session.owner, session.browser
+    if subject is None or not browser:
+        return
     while True:
         record = await read_subject(subject)
-        browsers = set[str]() if record is None else {browser, *_of_session(record, but)}
-        if record is None or not any([remembers(record, name) for name in browsers]):
-            return None
-        ending = {n: why for n, entry in entries_of(record).items() if entry.browser in browsers and n != but}
-        done = await Patch(
-            subject_key(subject),
-            noted(ending),
-            (*map(entry_field, ending), *map(browser_field, sorted(browsers))),
-            version=record.version,
-        )
-        if isinstance(done, Written):
-            return await finish(subject, ending)
+        if record is None:
+            return
+        browsers = {browser, *_of_session(record, session.selector)}
+        if not any([remembers(record, name) for name in browsers]):
+            return
+        entries = entries_of(record).items()
+        ending = {n: why for n, entry in entries if entry.browser in browsers and n != session.selector}
+        if await _taken(subject, record, Step(ending, browsers)):
+            return
+
+
+class Step(Struct, frozen=True):
+    """What is to be done to a subject's record: sessions end, browsers forget, and further fields change.
+
+    ``least``: milliseconds for which the record is kept; None: for as long as it is anyhow.
+    """
+
+    ending: Mapping[str, EndReason]
+    forget: AbstractSet[str]
+    unset: tuple[str, ...] = ()
+    set: Mapping[str, bytes] = NOTHING
+    stamp: Mapping[str, int] = NOTHING
+    least: int | None = None
+
+
+async def _taken(subject: str, record: Record, step: Step) -> bool:
+    """Take the step and end its sessions; false if others have written since the record was read."""
+    done = await Patch(
+        subject_key(subject),
+        {**step.set, **noted(step.ending)},
+        # Removing comes first, which succeeds also where an engine's memory is at its limit.
+        (*step.unset, *map(entry_field, step.ending), *map(browser_field, sorted(step.forget))),
+        step.stamp,
+        ttl=None if step.least is None else kept_for(record, step.least),
+        version=record.version,
+    )
+    if not isinstance(done, Written):
+        return False
+    await finish(subject, step.ending)
+    return True
 
 
 def _of_session(record: Record, selector: str) -> set[str]:

@@ -11,7 +11,8 @@ from msgspec.structs import replace
 from moored.codec import encode
 from moored.commands import Bury, Refused
 from moored.kinds.sessions.end_reason import EndReason
-from moored.kinds.sessions.ending import forget
+from moored.kinds.sessions.ending import forget_browser_of
+from moored.kinds.sessions.gate import Gate, enlist
 from moored.kinds.sessions.record import (
     TOMBSTONE,
     Change,
@@ -25,7 +26,7 @@ from moored.kinds.sessions.record import (
 )
 from moored.kinds.sessions.saving import Saved, Superseded, make, merging, write
 from moored.kinds.sessions.settings import SessionSettings
-from moored.kinds.sessions.subjects import Gate, Origin, enlist, strike
+from moored.kinds.sessions.subjects import Origin, strike
 
 RENEWED = {"@changed": 0, "@sent": 0}  # stamps of a step after which another cookie is sent
 
@@ -52,9 +53,7 @@ async def login(
     if session is None:
         return await _login_anew(change, gate, origin, settings)
     if cleared or session.owner not in (None, subject):
-        if gate.browser == session.browser:  # which the end of this session lets forget
-            gate = replace(gate, browser=gate.browser and new_selector())
-        made = await _login_anew(change, gate, origin, settings)
+        made = await _login_anew(change, gate.for_another_session(session.browser), origin, settings)
         await logout(session, EndReason.REPLACED)
         return made
     drop = tuple(["." + name for name in sorted(settings.fresh_on_login) if name not in change])
@@ -78,7 +77,7 @@ async def login(
         if gate.renews:
             return Saved(session, dropped=True)
         mine = {name[1:]: value for name, value in kept.items() if name[:1] == "."}
-        return await _login_anew(mine, gate, origin, settings)
+        return await _login_anew(mine, gate, origin, settings, session.browser)
     after = Session(
         session.selector, session.generation + 1, {**kept, **ours}, subject, subject, session.expires
     )
@@ -86,11 +85,11 @@ async def login(
 
 
 async def _login_anew(
-    change: Change, gate: Gate, origin: Origin, settings: SessionSettings
+    change: Change, gate: Gate, origin: Origin, settings: SessionSettings, before: str = ""
 ) -> Saved[Credential]:
     """Sign in under a new selector; listed first, so that an ending cannot miss it."""
     selector = new_selector()
-    browser = await enlist(gate, selector, origin, settings)
+    browser = await enlist(gate, selector, origin, settings, before)
     return await make(selector, change, gate.subject, settings, also=_in_browser(browser))
 
 
@@ -107,7 +106,7 @@ async def forget_identity(session: Session, change: Change, settings: SessionSet
     check_size(fields, settings, session.fields)
     edit = merging(session.fields, change, settings, [])
     drop = ("@subject", "@login", "@browser")
-    await _let_browser_forget(session, EndReason.SIGNED_OUT)
+    await forget_browser_of(session, EndReason.SIGNED_OUT)
     try:
         await write(session, edit, settings, ours=ours, drop=drop, stamp=RENEWED)
     except Superseded:
@@ -121,15 +120,10 @@ async def logout(session: Session, why: EndReason = EndReason.SIGNED_OUT) -> boo
 
     Its browser forgets who was signed in.
     """
-    await _let_browser_forget(session, why)
+    await forget_browser_of(session, why)
     ended = await Bury(session.key, {"@generation": b"%d" % session.generation}, ttl=TOMBSTONE, note=why.note)
     if isinstance(ended, Refused):
         return ended.record is None or ended.record.dead
     if session.owner is not None:
         await strike(session.owner, session.selector)
     return True
-
-
-async def _let_browser_forget(session: Session, why: EndReason) -> None:
-    if session.owner is not None and session.browser:
-        await forget(session.owner, session.browser, session.selector, why)

@@ -1,4 +1,4 @@
-"""The subject's record: the index of their sessions, and the gate to new ones.
+"""The subject's record: the index of their sessions.
 
 What it consists of says ``subject_fields``.  Whoever reads the entry of a session that is being
 ended finishes that, so an interrupted ending is completed.
@@ -6,26 +6,17 @@ ended finishes that, so an interrupted ending is completed.
 
 from __future__ import annotations
 
-import secrets
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from uuid import UUID
 
 import msgspec
 from msgspec import Struct
-from msgspec.structs import replace
 
-from moored.commands import Bury, Patch, Put, Read, Record, Refused, Together, Written, record_key
-from moored.errors import CorruptRecord, LoginRefused, MisuseError, OutcomeUnknown, Unavailable
-from moored.kinds.sessions.browsers import (
-    put_on_list,
-    remember_for,
-    remembers,
-    revoked,
-)
+from moored.commands import Bury, Patch, Read, Record, Refused, Together, record_key
+from moored.errors import CorruptRecord, MisuseError, OutcomeUnknown, Unavailable
 from moored.kinds.sessions.end_reason import EndReason
-from moored.kinds.sessions.record import TOMBSTONE, integer, new_selector, session_key
-from moored.kinds.sessions.settings import DAY, SessionSettings
+from moored.kinds.sessions.record import TOMBSTONE, integer, session_key
 from moored.kinds.sessions.subject_fields import FieldKind, ending_field, entry_field, fields_of
 
 UNDER_WAY = 60_000  # milliseconds for which an entry without a session may be a login on its way
@@ -50,24 +41,8 @@ class Entry(Struct, frozen=True, array_like=True):
     browser: str = ""
 
 
-class Gate(Struct, frozen=True):
-    """A subject's epoch, read before the subject proved who they are; ``record`` is what was read.
-
-    ``shown``: it is a remember-me cookie that proves it, of this browser, or of none that it names
-    (""); None: the subject gives a proof now.  ``browser`` is to remember the subject.
-    ``renews``: there is no proof but the session that the sign-in goes on with.
-    """
-
-    subject: str
-    epoch: bytes
-    record: Record | None = None
-    shown: str | None = None
-    browser: str = ""
-    renews: bool = False
-
-
 _decode_entry = msgspec.msgpack.Decoder(Entry).decode
-_encode_entry = msgspec.msgpack.Encoder().encode
+encode_entry = msgspec.msgpack.Encoder().encode
 
 
 def subject_text(value: object) -> str | None:
@@ -100,114 +75,6 @@ def entries_of(record: Record) -> dict[str, Entry]:
         raise CorruptRecord(
             "the list of somebody's sessions is damaged, or was not written by Moored."
         ) from None
-
-
-async def signing_in(subject: str, settings: SessionSettings) -> Gate:
-    """The gate, to be read *before* the subject proves who they are.
-
-    A log-out-everywhere between here and the login refuses the login.
-    """
-    record = await read_subject(subject)
-    while record is None:
-        epoch = secrets.token_hex(8).encode()
-        made = await Put(subject_key(subject), {"@epoch": epoch}, version=0, ttl=_outlives(settings))
-        if isinstance(made, Written) and not made.overtaken:
-            return Gate(subject, epoch)
-        record = await read_subject(subject)
-    return Gate(subject, record.fields["@epoch"], record)
-
-
-def by_cookie(gate: Gate, browser: str) -> Gate:
-    """The gate for a sign-in by a remember-me cookie of this browser, or of none that it names ("")."""
-    return replace(gate, shown=browser, browser=browser or new_selector())
-
-
-async def enlist(
-    gate: Gate, selector: str, origin: Origin, settings: SessionSettings, before: str = ""
-) -> str:
-    """Put a session on its subject's list, at the epoch of the gate; over the maximum the oldest ends.
-
-    The answer is the name of the browser that remembers the subject there, "" if none does;
-    ``before`` is that which did so far.  Raises LoginRefused if the epoch is another one by now, or
-    what a cookie proved is no longer so.
-    """
-    record = gate.record  # if others have written since, the step below is refused, and it is read again
-    while True:
-        record = await _open(gate, record)
-        browser, remember, forget = _remembered(gate, record, selector, settings, before)
-        others = {name: entry for name, entry in entries_of(record).items() if name != selector}
-        over = max(0, len(others) + 1 - settings.each)
-        surplus = sorted(others, key=lambda name: others[name].created)[:over]
-        # Later than every other, also within one millisecond: it tells which is the oldest.
-        created = max([record.at, *[other.created + 1 for other in others.values()]])
-        entry = Entry(created, origin.device[:200], origin.address[:64], browser)
-        ending = dict.fromkeys(surplus, EndReason.OVER)
-        done = await Patch(
-            subject_key(gate.subject),
-            {entry_field(selector): _encode_entry(entry), **remember, **noted(ending)},
-            (*[entry_field(name) for name in surplus], *forget),
-            {"@listed": 0},
-            version=record.version,
-            ttl=_kept_for(record, settings, bool(remember)),
-        )
-        if isinstance(done, Written):
-            break
-        record = None
-    await finish(gate.subject, ending)
-    return browser
-
-
-async def admit(gate: Gate, settings: SessionSettings, selector: str = "", before: str = "") -> str:
-    """Let somebody in whose session is on no list; the record outlives it.
-
-    Where the session keeps the name of its browser (there is a ``selector``), the answer is that,
-    as ``enlist`` gives it.  Raises LoginRefused as that does.
-    """
-    record = gate.record
-    while True:
-        record = await _open(gate, record)
-        browser, remember, forget = _remembered(gate, record, selector, settings, before)
-        done = await Patch(
-            subject_key(gate.subject),
-            remember,
-            forget,
-            {"@listed": 0},
-            {"@epoch": gate.epoch},
-            version=record.version if remember or gate.shown is not None else None,
-            ttl=_kept_for(record, settings, bool(remember)),
-        )
-        if isinstance(done, Written):
-            return browser
-        record = None
-
-
-async def _open(gate: Gate, record: Record | None) -> Record:
-    """The record, if the gate is still open."""
-    record = record or await read_subject(gate.subject)
-    if record is None or record.fields["@epoch"] != gate.epoch:
-        raise LoginRefused(
-            f"{gate.subject} was logged out everywhere while this login was under way: sign in again."
-        )
-    return record
-
-
-def _remembered(
-    gate: Gate, record: Record, selector: str, settings: SessionSettings, before: str
-) -> tuple[str, dict[str, bytes], tuple[str, ...]]:
-    """Which browser remembers the subject after a sign-in, and what to set and remove for that."""
-    by, browser = gate.shown, gate.browser or before
-    if by is not None and (not remembers(record, by) if by else revoked(record) != revoked(gate.record)):
-        raise LoginRefused(
-            f"{gate.subject} was signed out of this browser while it was signing them in: sign in again."
-        )
-    if not selector:
-        return "", {}, ()
-    if not remembers(record, browser):
-        if not gate.browser:
-            return "", {}, ()
-        if remembers(gate.record, browser):  # forgotten since: other copies of its cookie must stay so
-            browser = new_selector()
-    return browser, *put_on_list(record, browser, selector, settings)
 
 
 async def strike(subject: str, selector: str) -> None:
@@ -287,15 +154,9 @@ def _nobodys(answer: bool | Refused) -> bool:
     return answer.record is None or (not answer.record.dead and "@owner" not in answer.record.fields)
 
 
-def _outlives(settings: SessionSettings) -> int:
-    """The record is kept a day longer than any session on its list can live."""
-    return settings.absolute + DAY
+def kept_for(record: Record, least: int) -> int:
+    """For how many milliseconds the record is kept after a change: never for less than before.
 
-
-def _kept_for(record: Record, settings: SessionSettings, remembered: bool) -> int:
-    """For how long the record is kept after a sign-in.
-
-    Never sooner than before: others on the list may live by an earlier, longer setting.
+    Others on the list may live by an earlier, longer setting.
     """
-    least = remember_for(settings) if remembered else _outlives(settings)
     return max(least, (record.expires or 0) - record.at)
