@@ -230,10 +230,40 @@ def test_what_is_written_after_logout_everywhere_is_in_a_new_session(each: Rig, 
     assert each.data() == {"messages": ["until soon"]}
 
 
-def test_logout_everywhere_needs_somebody(rig: Rig) -> None:
+def test_where_nobody_is_signed_in_logout_everywhere_is_a_logout(each: Rig) -> None:
+    here, there = each.browser(), each.browser()
+    sign_in(each, "ann", here)
+    sign_in(each, "ann", there)
+    for browser in (here, there, there):  # that one has an old page, and is asked twice
+        assert each.visit(lambda: session().logout_everywhere(), browser).status_code == 200
+    each.visit(lambda: session().update(cart=["of a visitor"]), there)
+    each.visit(lambda: session().logout_everywhere(keep_this=True), there)
+    assert each.data(there) == {"cart": ["of a visitor"]}
+    each.visit(lambda: session().logout_everywhere(), there)
+    assert each.data(there) == {}
+
+
+def test_after_a_logout_in_the_same_request_logout_everywhere_still_ends_the_others(each: Rig) -> None:
+    def leave() -> None:
+        session().logout()
+        session().logout_everywhere()
+
+    here, there = each.browser(), each.browser()
+    sign_in(each, "ann", here)
+    sign_in(each, "ann", there)
+    each.visit(leave, here)
+    assert each.data(here) == each.data(there) == {}
+
+
+@pytest.mark.parametrize("by_field", [True, False])
+def test_logout_everywhere_does_not_know_who_is_just_signing_in(rig: Rig, by_field: bool) -> None:
     def view() -> None:
-        with pytest.raises(MisuseError, match="needs somebody who is signed in"):
-            session().logout_everywhere()
+        if by_field:
+            session()["user_id"] = "ann"
+        else:
+            session().login("ann")
+        with pytest.raises(MisuseError, match="with this very request"):
+            session().logout_everywhere(keep_this=True)
 
     rig.visit(view)
 

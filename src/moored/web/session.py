@@ -55,11 +55,23 @@ class WebSession(LazySession):
         self._open_draft.end()
 
     def logout_everywhere(self, *, keep_this: bool = False) -> None:
-        """End every session of whoever is signed in, at once; this one too unless ``keep_this``."""
+        """End every session of whoever is signed in, at once; this one too unless ``keep_this``.
+
+        If nobody is signed in, as on a device that another one signed out, it does what
+        ``logout()`` does, or nothing with ``keep_this``.
+        """
         draft = self._open_draft
         session = draft.session
-        if session is None or session.owner is None or draft.fate == "ending":
-            raise MisuseError("logout_everywhere() needs somebody who is signed in.")
+        if session is None or session.owner is None:
+            by_field = [self.get(name) for name in self._host.settings.identity]
+            if self.subject is not None or any([who is not None for who in by_field]):
+                raise MisuseError(
+                    "logout_everywhere() cannot end the sessions of somebody who signs in with this very"
+                    " request: call state.sessions.revoke_subject() before login()."
+                )
+            if not keep_this:
+                self.logout()
+            return
         store = self._host.store
         if keep_this:
             self._carry(store.everywhere(session.owner, session.selector))
