@@ -244,6 +244,16 @@ def test_strong_protection_signs_out_where_a_session_is_used_elsewhere(close: Cl
 # --- Remember-me cookies ---------------------------------------------------------------------------
 
 
+def test_remember_me_without_a_secret_key_says_what_to_do(close: Close) -> None:
+    """The key that Moored makes up is not Flask-Login's."""
+    app = close(make_app(MOORED_URL="memory:", SECRET_KEY=None))
+    client = app.test_client()
+    with pytest.raises(ConfigurationError, match="signs its remember-me cookies with SECRET_KEY"):
+        client.post("/in/ann?remember")
+    client.set_cookie(TOKEN, "ann|0123")  # from a time when there was a key, or of nobody's
+    assert client.get("/who").text == "nobody"
+
+
 def test_a_remember_cookie_signs_in_on_any_worker(worker: Worker) -> None:
     cookies = remembered(worker())
     assert all(cookies.values())
