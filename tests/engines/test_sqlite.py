@@ -21,6 +21,7 @@ from moored import AsyncState, ConfigurationError, CorruptRecord, State, Unavail
 from moored.commands import Bury, Op, Put, Read, Scan
 from moored.engines import sqlite_file, sqlite_writer
 from moored.engines.sqlite import SqliteEngine
+from moored.engines.sqlite_connections import Connections
 from moored.engines.sqlite_tables import HOUR
 from moored.url import sqlite_url as url_of
 
@@ -247,6 +248,37 @@ def test_a_fork_while_another_thread_commits(path: Path) -> None:
     thread.join()
     assert state.counter("children").value() == 10
     assert state.counter("n").value() == added[0]
+
+
+def test_while_a_thread_forks_others_neither_fork_nor_make_connections(path: Path) -> None:
+    """What was made meanwhile would be open in the child, and two forks would release each other's locks."""
+    State(url_of(path)).close()
+    begun, ended = threading.Event(), threading.Event()
+
+    def make() -> None:
+        begun.set()
+        SqliteEngine(path)
+        ended.set()
+
+    def fork() -> None:
+        begun.set()
+        Connections.before_fork()
+        ended.set()
+        Connections.after_fork_in_parent()
+
+    for other in (make, fork):
+        begun.clear()
+        ended.clear()
+        thread = threading.Thread(target=other)
+        Connections.before_fork()
+        try:
+            thread.start()
+            assert begun.wait(10)
+            assert not ended.wait(0.2)
+        finally:
+            Connections.after_fork_in_parent()
+        assert ended.wait(10)
+        thread.join()
 
 
 def test_killed_under_load_what_was_acknowledged_is_there(path: Path) -> None:

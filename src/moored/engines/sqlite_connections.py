@@ -36,11 +36,14 @@ class Connections:
 
     _all: ClassVar[weakref.WeakSet[Connections]] = weakref.WeakSet()
     _forking: ClassVar[list[Connections]] = []
+    # Held by a thread that forks: another one waits with its fork, and none makes what would not be closed.
+    _fork: ClassVar[threading.RLock] = threading.RLock()
 
     def __init__(self, file: SqliteFile) -> None:
         self._file = file
         self._start_again()
-        self._all.add(self)
+        with Connections._fork:
+            self._all.add(self)
 
     def _start_again(self) -> None:
         self._guard = threading.Lock()  # over the four below; held by a thread that forks
@@ -134,6 +137,7 @@ class Connections:
     @classmethod
     def before_fork(cls) -> None:
         """Wait until no step is under way, let none begin, and close everything."""
+        cls._fork.acquire()
         ends = time.monotonic() + FORK_PATIENCE
         cls._forking = list(cls._all)
         for each in cls._forking:
@@ -150,10 +154,12 @@ class Connections:
         """Go on."""
         for each in cls._forking:
             each._guard.release()
+        cls._fork.release()
 
     @classmethod
     def after_fork_in_child(cls) -> None:
         """Open everything again on first use."""
+        cls._fork = threading.RLock()
         for each in cls._all:
             _abandoned.append((each._readers, each.writer))  # none, unless a step took too long
             each._start_again()
