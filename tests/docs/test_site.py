@@ -134,7 +134,7 @@ def _target(page: Path, link: str) -> Path:
 
 
 # Of the session of a request: for those who bind Moored to a framework, and the mapping's other name.
-INTERNAL = {"finish", "touched", "permanent_by_default", "to_dict"}
+INTERNAL = {"finish", "touched", "to_dict"}
 FIELDS = {"binding", "url"}
 
 

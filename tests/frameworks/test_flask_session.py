@@ -18,6 +18,7 @@ from werkzeug.routing import BaseConverter
 
 from moored import MisuseError
 from moored.codec import encode
+from moored.flask.interface import FlaskSession
 
 READ, PATCH = ("Read",), ("Patch",)
 
@@ -34,6 +35,18 @@ def test_an_untouched_request_sends_no_command_no_cookie_and_no_vary(each: Rig) 
         assert each.steps() == []
         assert cookies(answer) == []
         assert "Vary" not in answer.headers
+
+
+def test_a_session_shows_applications_what_is_meant_for_them(rig: Rig) -> None:
+    """And nothing of what Moored does with remember-me cookies."""
+
+    def look() -> tuple[set[str], type]:
+        kind = type(flask.session._get_current_object())  # type: ignore[attr-defined]
+        return {name for name in dir(flask.session) if not name.startswith("_")}, kind
+
+    names, kind = rig.look(look)
+    assert names == {name for name in dir(FlaskSession) if not name.startswith("_")}
+    assert kind.__module__ == "moored.flask.login"
 
 
 def test_looking_at_the_proxy_alone_does_not_touch(rig: Rig) -> None:

@@ -39,12 +39,21 @@ OF_THE_SITE = (
 class FlaskSession(WebSession, SessionMixin):
     """The session of a request in Flask."""
 
-    permanent_by_default = False
+    def __init__(
+        self,
+        host: SessionHost,
+        cookies: Callable[[], Iterable[str]],
+        arrival: Callable[[], Arrival] = Arrival,
+        *,
+        permanent: bool = False,
+    ) -> None:
+        super().__init__(host, cookies, arrival)
+        self._permanent = permanent  # where nobody has said so of this session
 
     @property
     def permanent(self) -> bool:
         """Does the cookie outlive the browser?  Kept in the field ``_permanent``."""
-        return bool(self.get("_permanent", self.permanent_by_default))
+        return bool(self.get("_permanent", self._permanent))
 
     @permanent.setter
     def permanent(self, value: bool) -> None:
@@ -74,15 +83,18 @@ class FlaskSession(WebSession, SessionMixin):
 
 
 class MooredSessionInterface(SessionInterface):
-    """Keeps sessions in an engine of Moored's.  ``host`` is asked for at the first request."""
+    """Keeps sessions in an engine of Moored's.  ``host`` is asked for at the first request.
+
+    ``permanent``: cookies outlive the browser where nobody has said so of a session.
+    """
+
+    session_class: type[FlaskSession] = FlaskSession
 
     def __init__(self, host: Callable[[], SessionHost], *, permanent: bool = False) -> None:
         # It holds no app: that would be a cycle, and an app would not be freed when it is let go.
         self._make_host = host
         self._host: SessionHost | None = None
-        self.session_class: type[FlaskSession] = type(
-            "Session", (FlaskSession,), {"permanent_by_default": permanent}
-        )
+        self.permanent = permanent
 
     @property
     def host(self) -> SessionHost:
@@ -108,8 +120,7 @@ class MooredSessionInterface(SessionInterface):
                 is_cross_site(request.method, fetch_site, origin, request.host),
             )
 
-        session: FlaskSession = self.session_class(self.host, cookies, arrival)
-        return session
+        return self.session_class(self.host, cookies, arrival, permanent=self.permanent)
 
     def regenerate(self, session: FlaskSession) -> None:
         """As Flask-Session has it: give the session of this request another cookie."""

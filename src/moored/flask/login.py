@@ -21,14 +21,23 @@ from msgspec.structs import replace
 
 from moored.errors import ConfigurationError, MooredError, OutcomeUnknown, Unavailable
 from moored.flask.interface import FlaskSession, MooredSessionInterface
-from moored.kinds.sessions.browsers import remembers
 from moored.kinds.sessions.gate import Gate
-from moored.kinds.sessions.record import Session
 from moored.kinds.sessions.subjects import subject_of
 from moored.seal import KeyRing
+from moored.web.draft import Draft
 from moored.web.finish import Arrival, Outcome
 from moored.web.host import SessionHost
-from moored.web.remember import Shown, accepts_plain, extend, proven, shown_in, value_for
+from moored.web.remember import (
+    Shown,
+    Wanted,
+    browser_shown,
+    extend,
+    gate_of,
+    has_ended,
+    proven,
+    shown_in,
+    value_after,
+)
 
 if TYPE_CHECKING:
 
@@ -50,17 +59,62 @@ USED = ("_load_user_from_remember_cookie", "_set_cookie", "_clear_cookie")  # of
 # --- The session and its interface --------------------------------------------------------------------
 
 
-class Wanted(Struct, frozen=True):
+class Sending(Struct, frozen=True):
     """Remember-me cookies that are to be sent when the session has been stored.
 
     ``like`` has Flask-Login's, whose attributes ours has too; ``both`` are sent, or ours only.
-    ``value``: what is sent is what has come.
     """
 
     like: Response
-    gate: Gate
+    wanted: Wanted
     both: bool = True
-    value: str = ""
+
+
+class RememberMe:
+    """What the session of a request has to do with remember-me cookies."""
+
+    def __init__(
+        self, host: SessionHost, draft: Callable[[], Draft], open_draft: Callable[[], Draft]
+    ) -> None:
+        self._host, self._draft, self._open_draft = host, draft, open_draft
+        self.sending: Sending | None = None
+        self._signed_in_by: Gate | None = None
+        self.failed: bool = False  # what the session was to store could not be
+
+    @property
+    def known_gate(self) -> Gate | None:
+        """The gate that was read last in this request."""
+        return self._draft().gate
+
+    def gate(self, subject: str) -> Gate:
+        """The gate through which the subject signs in in this request: read now, if it was not yet."""
+        known = self.known_gate
+        if known is not None and known.subject == subject:
+            return known
+        return self._host.binding.run(gate_of(self._open_draft(), subject))
+
+    def by_cookie(self, gate: Gate, browser: str) -> None:
+        """Say that whoever is signed in by this request is so by a cookie of this browser ("": of none)."""
+        self._draft().gate = gate.by_cookie(browser)
+
+    def has_ended(self, subject: str) -> bool:
+        """Is the session over by now in which the subject was already signed in when the request came?"""
+        return self._host.binding.run(has_ended(self._draft(), subject))
+
+    def through(self, gate: Gate) -> Gate:
+        """The gate of a sign-in, which is told what the request has to do with these cookies."""
+        if gate.shown is None and gate.epoch:
+            shown = _proven(gate)
+            browser = "" if shown is None else shown.browser
+            gate = replace(gate, browser=browser, wanted=self.sending is not None)
+        self._signed_in_by = gate
+        return gate
+
+    def value(self, ring: KeyRing) -> str | None:
+        """What accompanies the cookie that is wanted, now that the session is stored; None: send neither."""
+        if self.sending is None or self.failed:
+            return None
+        return value_after(self._draft(), self.sending.wanted, self._signed_in_by, ring)
 
 
 class RememberedSession(FlaskSession):
@@ -71,78 +125,20 @@ class RememberedSession(FlaskSession):
         host: SessionHost,
         cookies: Callable[[], Iterable[str]],
         arrival: Callable[[], Arrival] = Arrival,
+        *,
+        permanent: bool = False,
     ) -> None:
-        super().__init__(host, cookies, lambda: replace(arrival(), through=self._through))
-        self.wanted: Wanted | None = None
-        self.signed_in_by: Gate | None = None
-        self.failed: bool = False  # what it was to store could not be
-
-    @property
-    def browser(self) -> str:
-        """The name of the browser that remembers the subject of the stored session, "" if none does."""
-        stored = self._draft.session
-        return "" if stored is None else stored.browser
-
-    def by_cookie(self, gate: Gate, browser: str) -> None:
-        """Say that whoever is signed in by this request is so by a cookie of this browser ("": of none)."""
-        self._draft.gate = gate.by_cookie(browser)
-
-    def _through(self, gate: Gate) -> Gate:
-        """The gate of a sign-in, which is told what the request has to do with remember-me cookies."""
-        if gate.shown is None and gate.epoch:
-            shown = _proven(gate)
-            browser = "" if shown is None else shown.browser
-            gate = replace(gate, browser=browser, wanted=self.wanted is not None)
-        self.signed_in_by = gate
-        return gate
+        me = RememberMe(host, lambda: self._draft, lambda: self._open_draft)
+        super().__init__(host, cookies, lambda: replace(arrival(), through=me.through), permanent=permanent)
+        self._remember_me = me
 
     def finish(self) -> Outcome:
         """Store what was changed; what the response must do."""
         try:
             return super().finish()
         except BaseException:
-            self.failed = True
+            self._remember_me.failed = True
             raise
-
-    def wanted_value(self, ring: KeyRing) -> str | None:
-        """What accompanies the cookie that is wanted, now that the session is stored; None: send neither."""
-        wanted = self.wanted
-        if wanted is None or self.failed:
-            return None
-        if wanted.value or not wanted.gate.epoch:
-            return wanted.value
-        stored, gate = self._draft.session, wanted.gate
-        if stored is None or stored.subject != gate.subject:
-            return None
-        if self.signed_in_by is not None:
-            return value_for(self.signed_in_by, stored.browser, ring)
-        return value_for(gate, stored.browser if remembers(gate.record, stored.browser) else "", ring)
-
-    @property
-    def known_gate(self) -> Gate | None:
-        """The gate that was read last in this request."""
-        return self._draft.gate
-
-    def gate(self, subject: str) -> Gate:
-        """The gate through which the subject signs in in this request: read now, if it was not yet."""
-        known = self.known_gate
-        if known is None or known.subject != subject:
-            self.signing_in(subject)
-            known = self.known_gate
-        assert known is not None
-        return known
-
-    def has_ended(self, subject: str) -> bool:
-        """Is the session over by now in which the subject was already signed in when the request came?
-
-        Whoever has read a gate asks after that: an epoch that ended the session may be the gate's,
-        and what proves that epoch must not be given to a request that was under way then.
-        """
-        draft = self._draft
-        stored = draft.session
-        if stored is None or stored.owner != subject or draft.login is not None:
-            return False  # it is a sign-in, which is refused where the gate is not the latest
-        return not isinstance(self._carry(self._host.store.look(draft.cookie)), Session)
 
     def logout_everywhere(self, *, keep_this: bool = False) -> None:
         """End every session of whoever is signed in, at once; this one too unless ``keep_this``.
@@ -163,14 +159,13 @@ class RememberingInterface(MooredSessionInterface):
     ``ring`` is asked for the keys of the application.
     """
 
+    session_class = RememberedSession
+
     def __init__(
         self, host: Callable[[], SessionHost], ring: Callable[[], KeyRing], *, permanent: bool = False
     ) -> None:
         super().__init__(host, permanent=permanent)
         self.ring = ring
-        self.session_class: type[FlaskSession] = type(
-            "Session", (RememberedSession,), {"permanent_by_default": permanent}
-        )
 
     def open_session(self, app: Flask, request: Request) -> FlaskSession:
         """A session that has not been looked at yet."""
@@ -180,13 +175,14 @@ class RememberingInterface(MooredSessionInterface):
     def save_session(self, app: Flask, session: SessionMixin, response: Response) -> None:
         """Store what was changed and set what the response must carry."""
         super().save_session(app, session, response)
-        if not isinstance(session, RememberedSession) or session.wanted is None:
+        me = _remember_me(session) if isinstance(session, RememberedSession) else None
+        if me is None or me.sending is None:
             return
-        value = session.wanted_value(self.ring())
+        value = me.value(self.ring())
         if value is None:
             return
-        like = session.wanted.like
-        if session.wanted.both:
+        like = me.sending.like
+        if me.sending.both:
             for header in like.headers.getlist("Set-Cookie"):
                 response.headers.add("Set-Cookie", header)
         if value:
@@ -221,71 +217,66 @@ class Remembering(LoginManager):
     """What is put before the class of an app's login manager."""
 
     def _load_user_from_remember_cookie(self, cookie: str) -> Any:
-        from flask_login.utils import decode_cookie
-
-        interface, user_id = current_app.session_interface, decode_cookie(cookie)
-        if not isinstance(interface, RememberingInterface) or not user_id:
+        interface, user_id = current_app.session_interface, _decoded(cookie)
+        if not user_id:
+            return None
+        if not isinstance(interface, RememberingInterface):
             return super()._load_user_from_remember_cookie(cookie)
         if hasattr(request, "sid"):  # an event of Flask-SocketIO's: nobody can sign in there
             return None
-        session = _session()
+        session, me = _session()
+        host = interface.host
         try:
-            gate = session.gate(subject_of(user_id))
-            browser = self._browser_of(gate, interface)
+            gate = me.gate(subject_of(user_id))
+            given = _given()
+            browser = host.binding.run(browser_shown(gate, given, interface.ring, host.settings))
         except MooredError as error:
             self._update_request_context_with_user()  # nobody, for the page that tells of it
-            if isinstance(error, (Unavailable, OutcomeUnknown)) and interface.host.on_outage == "anonymous":
+            if isinstance(error, (Unavailable, OutcomeUnknown)) and host.on_outage == "anonymous":
                 return None
             raise
         if browser is None:
-            interface.host.count("remember_cookies_refused")
+            host.count("remember_cookies_refused")
             session["_remember"] = "clear"
             return None
         if gate.epoch:
-            session.by_cookie(gate, browser)
+            me.by_cookie(gate, browser)
         user = super()._load_user_from_remember_cookie(cookie)
         if gate.epoch and not browser and user is not None:
             like = current_app.response_class()
             super()._set_cookie(like)
-            session.wanted = Wanted(like, gate, both=False)
+            me.sending = Sending(like, Wanted(gate), both=False)
         return user
-
-    def _browser_of(self, gate: Gate, interface: RememberingInterface) -> str | None:
-        """The browser whose cookie has come, "" if it names none; None if it is not good."""
-        if not gate.epoch:  # sessions in cookies, and no engine that would know of a sign-out
-            return ""
-        shown, host = _proven(gate), interface.host
-        if shown is None and (_given() is not None or not host.binding.run(accepts_plain(gate))):
-            return None
-        if shown is not None and shown.browser:
-            return shown.browser
-        host.binding.run(extend(gate, host.settings))
-        return ""
 
     def _set_cookie(self, response: Response) -> None:
         interface = current_app.session_interface
         if not isinstance(interface, RememberingInterface):
             super()._set_cookie(response)
             return
-        session, like = _session(), current_app.response_class()
+        if not current_app.config.get("SECRET_KEY"):
+            raise ConfigurationError(
+                "Flask-Login signs its remember-me cookies with SECRET_KEY, and there is none: set it. The"
+                " key that Moored keeps beside its file, and MOORED_SECRET, are for Moored's own cookies."
+            )
+        (session, me), like = _session(), current_app.response_class()
         super()._set_cookie(like)
         subject, given = subject_of(str(session["_user_id"])), request.cookies.get(_name() + SUFFIX, "")
         if (
             current_app.config.get("REMEMBER_COOKIE_REFRESH_EACH_REQUEST")
             and shown_in(given)
-            and session.known_gate is None
+            and me.known_gate is None
             and session.subject == subject
             and not session.modified
         ):
             # As good as it was before, which need not be asked at every request.
-            session.wanted = Wanted(like, Gate(subject, b""), value=given)
+            me.sending = Sending(like, Wanted(Gate(subject, b""), given))
             return
-        gate = session.gate(subject)
+        gate = me.gate(subject)
         if gate.epoch:
-            if session.has_ended(subject):
+            if me.has_ended(subject):
                 return
             interface.host.binding.run(extend(gate, interface.host.settings))
-        session.wanted = Wanted(like, gate)
+        me.sending = Sending(like, Wanted(gate))
 
     def _clear_cookie(self, response: Response) -> None:
         super()._clear_cookie(response)
@@ -328,16 +319,27 @@ def _remembered() -> str | None:
     """Whose remember-me cookie came with the request."""
     if not isinstance(getattr(current_app, "login_manager", None), Remembering):
         return None
+    cookie = request.cookies.get(_name())
+    return _decoded(cookie) if cookie else None
+
+
+def _decoded(cookie: str) -> str | None:
+    """Whose Flask-Login's cookie is; nobody's, where there is no key with which it could have been signed."""
     from flask_login.utils import decode_cookie
 
-    cookie = request.cookies.get(_name())
-    user_id: str | None = decode_cookie(cookie) if cookie else None
+    if not current_app.config.get("SECRET_KEY"):
+        return None
+    user_id: str | None = decode_cookie(cookie)
     return user_id
 
 
-def _session() -> RememberedSession:
+def _session() -> tuple[RememberedSession, RememberMe]:
     from flask import session
 
     found = session._get_current_object()  # type: ignore[attr-defined]
     assert isinstance(found, RememberedSession)
-    return found
+    return found, _remember_me(found)
+
+
+def _remember_me(session: RememberedSession) -> RememberMe:
+    return session._remember_me  # pyright: ignore[reportPrivateUsage] - private to applications, not to us

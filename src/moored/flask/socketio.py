@@ -157,7 +157,7 @@ class SocketIO(Theirs):
         """The session of the handshake's cookies, as it is now; not looked at yet."""
         main = mooring(app).interface
         if self._interface is None or self._interface[0] is not main:
-            interface = MooredSessionInterface(lambda: HostOfSockets(main.host))
+            interface = MooredSessionInterface(lambda: HostOfSockets(main.host), permanent=main.permanent)
             interface.session_class = main.session_class
             self._interface = main, interface
         return self._interface[1].open_session(app, app.request_class(environ, populate_request=False))

@@ -46,7 +46,7 @@ def in_memory(app: Flask) -> Generator[State]:
     del app.extensions["moored"]
     Moored(app, "memory:")
     found = mooring(app)
-    found.interface.session_class.permanent_by_default = before.interface.session_class.permanent_by_default
+    found.interface.permanent = before.interface.permanent
     try:
         yield found.state
     finally:

@@ -136,8 +136,8 @@ class LazySession(MutableMapping[str, Any]):
 
     def __repr__(self) -> str:  # never its values
         if self._loaded is None:
-            return f"<{type(self).__name__}, not loaded>"
-        return f"<{type(self).__name__} {self.selector or 'new'}>"
+            return "<Session, not loaded>"
+        return f"<Session {self.selector or 'new'}>"
 
     # --- What hosts and handlers look at ----------------------------------------------------------
 

@@ -10,6 +10,7 @@ of their sessions changes.
 from __future__ import annotations
 
 import base64
+from collections.abc import Callable
 from typing import Final
 
 from msgspec import Struct
@@ -17,10 +18,11 @@ from msgspec import Struct
 from moored.commands import Patch, Put, Read, Together, record_key
 from moored.kinds.sessions.browsers import LONGEST_COOKIE, remember_for, remembers, revoked
 from moored.kinds.sessions.gate import Gate
-from moored.kinds.sessions.record import SELECTOR_BYTES, integer, selector_of
+from moored.kinds.sessions.record import SELECTOR_BYTES, Session, integer, selector_of
 from moored.kinds.sessions.settings import DAY, SessionSettings
 from moored.kinds.sessions.subjects import subject_key
 from moored.seal import KeyRing
+from moored.web.draft import Draft
 
 PURPOSE: Final = "remember cookie"
 OF_A_BROWSER: Final = "remember cookie of a browser"
@@ -91,6 +93,24 @@ async def extend(gate: Gate, settings: SessionSettings) -> None:
     )
 
 
+async def browser_shown(
+    gate: Gate, given: str | None, ring: Callable[[], KeyRing], settings: SessionSettings
+) -> str | None:
+    """The browser whose remember-me cookie has come, "" if it names none; None if it is not good.
+
+    ``given``: the value that accompanied the cookie of the gate's subject, None if none did.
+    """
+    if not gate.epoch:  # sessions in cookies, and no engine that would know of a sign-out
+        return ""
+    shown = None if given is None else proven(given, gate, ring())
+    if shown is None and (given is not None or not await accepts_plain(gate)):
+        return None
+    if shown is not None and shown.browser:
+        return shown.browser
+    await extend(gate, settings)
+    return ""
+
+
 async def accepts_plain(gate: Gate) -> bool:
     """Is a cookie without a check, from before the move to Moored, as good as it was there?
 
@@ -102,3 +122,49 @@ async def accepts_plain(gate: Gate) -> bool:
         return False
     _, first = await Together(Put(FIRST, stamp={"@began": 0}, version=0), Read(FIRST))
     return first is not None and first.at - integer(first.fields, "@began") < LONGEST_COOKIE
+
+
+# --- In a request -----------------------------------------------------------------------------------
+
+
+class Wanted(Struct, frozen=True):
+    """A remember-me cookie that is to be given when the session has been stored.
+
+    ``value`` is sent again as it has come, where there is one.
+    """
+
+    gate: Gate
+    value: str = ""
+
+
+async def gate_of(draft: Draft, subject: str) -> Gate:
+    """The gate through which the subject signs in in this request, read now."""
+    draft.gate = await draft.host.store.signing_in(subject)
+    return draft.gate
+
+
+async def has_ended(draft: Draft, subject: str) -> bool:
+    """Is the session over by now in which the subject was already signed in when the request came?
+
+    Whoever has read a gate asks after that: an epoch that ended the session may be the gate's,
+    and what proves that epoch must not be given to a request that was under way then.
+    """
+    stored = draft.session
+    if stored is None or stored.owner != subject or draft.login is not None:
+        return False  # it is a sign-in, which is refused where the gate is not the latest
+    return not isinstance(await draft.host.store.look(draft.cookie), Session)
+
+
+def value_after(draft: Draft, wanted: Wanted, signed_in_by: Gate | None, ring: KeyRing) -> str | None:
+    """What accompanies the cookie that is wanted, now that the session is stored; None: send neither.
+
+    ``signed_in_by``: the gate of the sign-in that this request was.
+    """
+    stored, gate = draft.session, wanted.gate
+    if wanted.value or not gate.epoch:
+        return wanted.value
+    if stored is None or stored.subject != gate.subject:
+        return None
+    if signed_in_by is not None:
+        return value_for(signed_in_by, stored.browser, ring)
+    return value_for(gate, stored.browser if remembers(gate.record, stored.browser) else "", ring)
