@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
+import redis
 from click.testing import CliRunner, Result
 from flask import Flask
 from tests.adopt.databases import DATABASES
 from tests.adopt.shops import Browser, Pair, after, before
 
+from moored.flask import Session
 from moored.flask.cli import group
 from moored.flask.extension import mooring
 from moored.kinds.sessions.record import COOKIE_LENGTH
@@ -63,6 +66,32 @@ def test_all_are_carried_over_and_each_once(pair: Pair) -> None:
             assert found == {"cart": [str(number)], "user": number if number % 2 else None}
             assert len(browser.cookie) == COOKIE_LENGTH
     assert [info.subject for info in mooring(new).state.sessions.of(3)] == ["3"]
+
+
+@pytest.mark.parametrize("url", ["", "code", "app", "environment"])
+def test_settings_that_say_where_moored_keeps_sessions_are_to_stay(
+    redis_url: str, monkeypatch: pytest.MonkeyPatch, url: str
+) -> None:
+    monkeypatch.delenv("MOORED_URL", raising=False)
+    if url == "environment":
+        monkeypatch.setenv("MOORED_URL", redis_url)
+    parts, app = urlsplit(redis_url), Flask("shop")
+    app.config.update(
+        SECRET_KEY="a secret of these tests",
+        SESSION_TYPE="redis",
+        SESSION_REDIS=redis.Redis(port=parts.port or 0),
+        SESSION_KEY_PREFIX=parts.query.removeprefix("prefix="),
+        MOORED_URL=redis_url if url == "app" else None,
+        MOORED_ALONGSIDE=0,
+    )
+    Session(app, redis_url if url == "code" else None)
+    told = call(app, "doctor").output
+    assert ("Keep SESSION_TYPE, SESSION_REDIS" in told) is (url == "")
+    assert ("take Flask-Session's own settings out" in " ".join(told.split())) is (url != "")
+    shown = json.loads(call(app, "config", "show", "--json").stdout)["settings"][0]
+    sources = {"": "Flask-Session's settings", "code": "the app's code", "app": "MOORED_URL of the app"}
+    assert shown["source"] == sources.get(url, "MOORED_URL in the environment")
+    mooring(app).state.close()
 
 
 def test_not_while_old_workers_may_be_serving(pair: Pair) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -62,6 +63,7 @@ def served(app: Flask) -> None:
         (b"fedcba9876543210", ""),
         ("üüüüääöö", "it repeats a few characters"),  # 16 bytes
         (GOOD, ""),
+        ("changeme-changeme-changeme", "it repeats a few characters"),
         ("you-will-never-guess", "it stands in a tutorial"),
         (b"super-secret-key-change-me", "it stands in a tutorial"),
     ],
@@ -278,13 +280,19 @@ def test_a_list_that_is_added_to_counts_as_changed() -> None:
         app.test_client().get("/")
 
 
-def test_what_flask_session_was_told_too_late_is_refused() -> None:
+@pytest.mark.parametrize("kind", [Session, Moored])
+@pytest.mark.parametrize("late", [{"SESSION_PERMANENT": False}, {"SESSION_FILE_DIR": "sessions"}])
+def test_what_flask_session_was_told_too_late_is_refused(
+    kind: type[Moored], late: dict[str, Any], tmp_path: Path
+) -> None:
     app = Flask("shop")
-    app.config.update(SECRET_KEY=GOOD, MOORED_URL="memory:", TESTING=True)
-    Session(app)
-    app.config["SESSION_PERMANENT"] = False
-    with pytest.raises(ConfigurationError, match="SESSION_PERMANENT changed"):
+    app.config.update(SECRET_KEY=GOOD, MOORED_URL="memory:", MOORED_ADOPT=["flask-session"], TESTING=True)
+    app.config.update(SESSION_TYPE="filesystem", SESSION_FILE_DIR=str(tmp_path))
+    kind(app)
+    app.config.update(late)
+    with pytest.raises(ConfigurationError, match=f"{next(iter(late))} changed"):
         app.test_client().get("/")
+    mooring(app).state.close()
 
 
 def test_settings_made_again_as_they_are_are_not_refused() -> None:

@@ -7,8 +7,8 @@ from typing import Any
 
 from flask import Flask
 
-from moored.cli.checks.adoption import adopting
 from moored.cli.config import DEFAULT, Setting
+from moored.flask.adoption import adopting_store
 from moored.flask.config import LIFETIME, SETTINGS, values
 from moored.flask.values import milliseconds, milliseconds_or_none
 
@@ -27,7 +27,7 @@ def settings(app: Flask) -> Iterator[Setting]:
         source = HERE if app.config.get(name) is not None else DEFAULT
         if name == "MOORED_MERGE":
             value = dict(app.config.get(name) or {})
-        if name == "MOORED_ADOPT" and source == DEFAULT and adopting(app) is not None:
+        if name == "MOORED_ADOPT" and source == DEFAULT and adopting_store(app) is not None:
             value, source = ["flask-session"], "moored.flask.Session"
         if name == "MOORED_FRESH_ON_LOGIN":
             value = sorted(value)

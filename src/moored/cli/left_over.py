@@ -30,16 +30,16 @@ def left_over(app: Flask | None, census: Census) -> LeftOver | None:
     if app is None:
         return LeftOver() if census.adopting else None
     from moored.adopt.bulk import left, rows
-    from moored.cli.checks.adoption import adopting, names
+    from moored.flask.adoption import adopting_store, old_names
 
-    if (store := adopting(app)) is None:
+    if (store := adopting_store(app)) is None:
         return None
     listed = rows(store)
     if not listed:
-        return LeftOver(names(store))
+        return LeftOver(old_names(store))
     try:
         count, all_seen = left(store)
     except MooredError:  # the old library's store is away, and ours is not
-        return LeftOver(names(store))
+        return LeftOver(old_names(store))
     complete = all_seen and len(listed) == len(store.olds)
-    return LeftOver(names(store), count, complete) if count or not complete else None
+    return LeftOver(old_names(store), count, complete) if count or not complete else None

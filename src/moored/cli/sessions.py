@@ -92,10 +92,13 @@ def _tell_of_others() -> None:
     app = target().app
     if app is None:
         return
-    from moored.cli.checks.adoption import elsewhere
+    from moored.flask.adoption import adopting_store, old_names, seconds_left
 
-    if names := elsewhere(app):
-        screen.note(f"Sessions that stay with {names} are not listed; `flask moored doctor` says how long.")
+    store = adopting_store(app)
+    if store is not None and seconds_left(app, store) > 0:
+        screen.note(
+            f"Sessions that stay with {old_names(store)} are not listed; `flask moored doctor` says how long."
+        )
 
 
 @sessions.command()

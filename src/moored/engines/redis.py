@@ -17,7 +17,8 @@ from typing import Any, ClassVar, TypeVar
 import redis
 
 from moored.commands import Op, Step
-from moored.engines.redis_connector import Connector
+from moored.engines.redis_connections import Connection
+from moored.engines.redis_connector import Connector, Way
 from moored.engines.redis_dialogue import Dialogue, Talk, changes
 from moored.engines.redis_pool import AsyncStack, Stack
 from moored.engines.redis_replies import moved_away
@@ -116,6 +117,18 @@ class RedisEngine:
         return cls(
             Connector.from_client(client), prefix=prefix, wait=wait, evicting=evicting, max_connections=limit
         )
+
+    @property
+    def way(self) -> Way:
+        """How the server is reached."""
+        return self._connector.way
+
+    def own_connection(self, timeout: float) -> Connection:
+        """A connection of the caller's, who closes it.  ``timeout`` is in seconds.
+
+        Raises Unavailable, ConfigurationError.
+        """
+        return self._connector.open(monotonic() + timeout)
 
     # --- The engine's protocol ----------------------------------------------------------------
 

@@ -18,6 +18,7 @@ from typing import Any
 import redis
 import redis.asyncio
 import redis.connection
+from msgspec import Struct
 from redis.asyncio.retry import Retry as AsyncRetry
 from redis.backoff import NoBackoff
 from redis.retry import Retry
@@ -35,6 +36,15 @@ ASYNC_CLASSES: dict[type[Any], type[Any]] = {
     redis.SSLConnection: redis.asyncio.SSLConnection,
     redis.UnixDomainSocketConnection: redis.asyncio.UnixDomainSocketConnection,
 }
+
+
+class Way(Struct, frozen=True):
+    """How a server is reached.  ``host`` is None for a Unix socket; ``password``: one is given."""
+
+    place: str
+    host: str | None
+    tls: bool
+    password: bool
 
 
 class Connector:
@@ -89,6 +99,17 @@ class Connector:
         return connector
 
     _lender: Any = None
+
+    @property
+    def way(self) -> Way:
+        """How the server is reached."""
+        settings = self._settings
+        return Way(
+            self.place,
+            None if settings.get("path") else str(settings.get("host") or "localhost"),
+            issubclass(self._class, redis.SSLConnection),
+            bool(settings.get("password") or settings.get("credential_provider")),
+        )
 
     # --- Blocking ---------------------------------------------------------------------------
 

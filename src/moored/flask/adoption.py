@@ -12,8 +12,11 @@ from moored.adopt.old import Old, OldCookies, OldRows
 from moored.adopt.place import Place
 from moored.adopt.store import Adopting
 from moored.adopt.window import Window
+from moored.commands import Read, Record
 from moored.errors import ConfigurationError
 from moored.flask.config import Settings
+from moored.flask.extension import mooring
+from moored.flask.interface import MooredSessionInterface
 from moored.kinds.sessions.settings import SessionSettings
 from moored.seal import KeyRing
 from moored.state import State
@@ -42,8 +45,10 @@ def adopting_store_maker(
             state.on_close(place.close)
             places.append(place)
 
-    def is_empty() -> bool:  # of cookies nobody knows
-        return not any([isinstance(place, FlaskCookie) or not place.is_empty() for place in places])
+    rows = [place for place in places if not isinstance(place, FlaskCookie)]
+
+    def is_empty() -> bool:  # whether there are cookies nobody knows
+        return len(rows) == len(places) and all([place.is_empty() for place in rows])
 
     window = Window("+".join(names), settings.alongside, is_empty)
 
@@ -71,3 +76,35 @@ def _place(app: Flask, *, allow_pickle: bool) -> Place:
             f" the package {missing!r}, which is not installed. Install it, or set MOORED_ADOPT = []: then"
             " everybody signs in again."
         ) from None
+
+
+# --- Of an application that is set up ---------------------------------------------------------------
+
+
+def adopting_store(app: Flask) -> Adopting | None:
+    """What takes sessions over for the application, if anything does.
+
+    Raises ConfigurationError for settings that keep it from serving.
+    """
+    interface = app.session_interface
+    store = interface.host.store if isinstance(interface, MooredSessionInterface) else None
+    return store if isinstance(store, Adopting) else None
+
+
+def old_names(store: Adopting) -> str:
+    """From whom sessions are taken over."""
+    return " and ".join([old.name for old in store.olds])
+
+
+def seconds_left(app: Flask, store: Adopting) -> float:
+    """For how long workers without Moored may serve; all of it before one of ours has begun.
+
+    Looking begins nothing.  Raises Unavailable.
+    """
+    record = mooring(app).state.binding.run(_read(store.window.key))
+    left = store.window.length if record is None else store.window.left(record)
+    return left / 1000
+
+
+async def _read(key: str) -> Record | None:
+    return await Read(key)

@@ -11,51 +11,21 @@ from moored.adopt.bulk import left, rows
 from moored.adopt.store import Adopting
 from moored.cli.checks import Finding, note
 from moored.cli.words import span
-from moored.commands import Read, Record
+from moored.flask.adoption import adopting_store, old_names, seconds_left
 from moored.flask.config import Source
 from moored.flask.extension import mooring
-from moored.flask.interface import MooredSessionInterface
 
 
 def check(app: Flask) -> Iterator[Finding]:
     """One look, where the application adopts."""
-    if (store := adopting(app)) is not None:
+    if (store := adopting_store(app)) is not None:
         yield remaining(app, store)
-
-
-def adopting(app: Flask) -> Adopting | None:
-    """What takes sessions over for the application, if anything does."""
-    interface = app.session_interface
-    store = interface.host.store if isinstance(interface, MooredSessionInterface) else None
-    return store if isinstance(store, Adopting) else None
-
-
-def elsewhere(app: Flask) -> str:
-    """Where sessions stay while workers without Moored may serve, or "" if that is over."""
-    store = adopting(app)
-    return names(store) if store is not None and _seconds_left(app, store) > 0 else ""
-
-
-def names(store: Adopting) -> str:
-    """From whom they are taken over."""
-    return " and ".join(old.name for old in store.olds)
-
-
-def _seconds_left(app: Flask, store: Adopting) -> float:
-    """For how long; all of it before a worker has begun, for looking begins nothing."""
-    record = mooring(app).state.binding.run(_read(store.window.key))
-    left = store.window.length if record is None else store.window.left(record)
-    return left / 1000
-
-
-async def _read(key: str) -> Record | None:
-    return await Read(key)
 
 
 def remaining(app: Flask, store: Adopting) -> Finding:
     """How many sessions the old library still has."""
-    who = names(store)
-    if (seconds := _seconds_left(app, store)) > 0:
+    who = old_names(store)
+    if (seconds := seconds_left(app, store)) > 0:
         return note(
             "MRD-D306",
             f"For another {span(timedelta(seconds=seconds))}, sessions stay with {who}, where workers"

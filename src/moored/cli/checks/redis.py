@@ -15,7 +15,7 @@ from msgspec import Struct
 
 from moored.cli.checks import Finding, error, note, ok, warning
 from moored.cli.words import exactly, size
-from moored.engines.redis_connections import Connection
+from moored.engines.redis import RedisEngine
 from moored.engines.redis_replies import info_members
 from moored.engines.redis_resp import ReplyError, pack
 from moored.errors import MooredError
@@ -65,11 +65,9 @@ def check(state: State) -> Iterator[Finding]:
 
 def ask(state: State) -> Server:
     """Have the server tell about itself.  Raises Unavailable, ConfigurationError, OSError."""
-    import redis
-
-    engine: Any = state.binding.engine
-    connector = engine._connector
-    connection: Connection = connector.open(time.monotonic() + PATIENCE)
+    engine = state.binding.engine
+    assert isinstance(engine, RedisEngine)
+    connection, way = engine.own_connection(PATIENCE), engine.way
     try:
         packet = pack(["INFO"]) + b"".join([pack(["CONFIG", "GET", name]) for name in ASKED])
         info, *config = connection.exchange(packet, 1 + len(ASKED), time.monotonic() + PATIENCE)
@@ -78,17 +76,16 @@ def ask(state: State) -> Server:
         ours = (before + time.time()) / 2
     finally:
         connection.close()
-    settings: Mapping[str, Any] = connector._settings
     return Server(
-        connector.place,
+        way.place,
         {} if isinstance(info, ReplyError) else info_members(info),
         None if any(isinstance(reply, ReplyError) for reply in config) else _pairs(config),
         0.0 if isinstance(told, ReplyError) else int(told[0]) + int(told[1]) / 1e6 - ours,
         state.url.options.get("wait", 0),
         state.url.options.get("evicting") == "allow",
-        bool(settings.get("path")) or _loopback(str(settings.get("host") or "localhost")),
-        issubclass(connector._class, redis.SSLConnection),
-        bool(settings.get("password") or settings.get("credential_provider")),
+        way.host is None or _loopback(way.host),
+        way.tls,
+        way.password,
     )
 
 
