@@ -22,10 +22,23 @@ DURATIONS = (milliseconds, milliseconds_or_none)
 
 def test_every_setting_is_there_with_its_default_and_meaning() -> None:
     expected = [
-        [f"`{name}`", _shown(setting.default, setting.check in DURATIONS), setting.meaning]
+        [
+            f"`{name}`",
+            _shown(setting.default, setting.check in DURATIONS) or _in_words(setting.otherwise),
+            setting.meaning,
+        ]
         for name, setting in SETTINGS.items()
     ]
     assert table(PAGE, "setting", "default", "meaning") == expected
+
+
+def test_a_setting_without_a_value_says_what_holds() -> None:
+    silent = {name for name, one in SETTINGS.items() if one.default is None and not one.otherwise}
+    assert silent == set()
+
+
+def _in_words(words: str) -> str:
+    return f"`{words}`" if words.isupper() else words
 
 
 def _shown(default: Any, duration: bool) -> str:

@@ -36,15 +36,19 @@ USUAL: Final = SessionSettings()
 
 
 class Setting(Struct, frozen=True):
-    """One setting: what its value must be, its default, and what it is for."""
+    """One setting: what its value must be, its default, and what it is for.
+
+    ``otherwise`` says in words what holds where there is no value and the default is None.
+    """
 
     check: Callable[[object], Any]
     default: Any
     meaning: str
+    otherwise: str = ""
 
 
 SETTINGS: dict[str, Setting] = {
-    "MOORED_URL": Setting(url, None, "where state is kept; default: moored.db in the instance folder"),
+    "MOORED_URL": Setting(url, None, "where state is kept", "moored.db in the instance folder"),
     "MOORED_SESSION_STORE": Setting(
         word("engine", "signed-cookie", "sealed-cookie"),
         "engine",
@@ -53,7 +57,8 @@ SETTINGS: dict[str, Setting] = {
     "MOORED_ADOPT": Setting(
         some("flask-session", "flask-cookie"),
         None,
-        "whose live sessions to take over; default: Flask-Session's in its place (drop-in), else nobody's",
+        "whose live sessions to take over",
+        "Flask-Session's in its place (drop-in), else nobody's",
     ),
     "MOORED_ALONGSIDE": Setting(
         milliseconds_or_none,
@@ -66,7 +71,8 @@ SETTINGS: dict[str, Setting] = {
     "MOORED_SESSION_IDLE": Setting(
         milliseconds,
         None,
-        "seconds without use after which a session ends; default: PERMANENT_SESSION_LIFETIME",
+        "seconds without use after which a session ends",
+        LIFETIME,
     ),
     "MOORED_SESSION_ABSOLUTE": Setting(
         milliseconds, USUAL.absolute, "seconds after which a session ends whatever its use"
