@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 from flask import Flask, session
+from tests.docs.pages import name_of, pages
 
 from moored.errors import ConfigurationError, MisuseError, TooLargeError
 from moored.flask import Moored, Session
@@ -74,6 +76,12 @@ def test_which_secrets_are_weak_and_why(secret: str | bytes, why: str) -> None:
 
 def test_published_secrets_are_long_enough_to_need_the_list() -> None:
     assert all(len(known) >= SHORTEST_STRONG and fault(known) for known in PUBLISHED)
+
+
+@pytest.mark.parametrize("page", pages(), ids=name_of)
+def test_secrets_in_our_own_documentation_are_known(page: Path) -> None:
+    for found in re.findall(r"(?:secret_key|SECRET_KEY\"\]) = \"([^\"]+)\"", page.read_text()):
+        assert fault(found)
 
 
 def test_a_weak_secret_is_told_once_when_the_app_starts(caplog: pytest.LogCaptureFixture) -> None:

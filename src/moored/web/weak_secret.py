@@ -9,9 +9,10 @@ from moored.web.remark import Remark
 from moored.web.secret import Secret
 
 SHORTEST_STRONG: Final = 16  # bytes
+LONGEST_PART: Final = 64  # bytes: nobody repeats a longer one
 LEAST_DIFFERENT: Final = 6  # bytes: "xxxxxxxxxxxxxxxx" and "0101010101010101" are long enough, and guessed
 
-# From tutorials and documentation: everybody has them.
+# From tutorials and documentation, the last three from our own: everybody has them.
 PUBLISHED: Final = frozenset(
     {
         "192b9bdd22ab9ed4d12e236c78afcb9a393ec15f71bbf5dc987d54727823bcbf",
@@ -23,6 +24,9 @@ PUBLISHED: Final = frozenset(
         "replace-me-with-something-random",
         "change-this-in-production",
         "super-secret-key-change-me",
+        "at least 16 random bytes, from the environment",
+        "the new one, of at least 16 bytes",
+        "the old one, of at least 16 bytes",
     }
 )
 MAKE: Final = "`python -c 'import secrets; print(secrets.token_hex(32))'` prints a good one"
@@ -35,9 +39,14 @@ def fault(secret: str | bytes) -> str:
         return "it stands in a tutorial"
     if len(raw) < SHORTEST_STRONG:
         return f"it has fewer than {SHORTEST_STRONG} bytes"
-    if len(set(raw)) < LEAST_DIFFERENT:
+    if len(set(raw)) < LEAST_DIFFERENT or _repeats(raw):
         return "it repeats a few characters"
     return ""
+
+
+def _repeats(raw: bytes) -> bool:
+    """Is it one part again and again, such as "changeme-changeme"?"""
+    return any(raw[length:] == raw[:-length] for length in range(1, min(len(raw) // 2, LONGEST_PART) + 1))
 
 
 def weakness(secrets: Iterable[Secret]) -> Remark | None:
