@@ -15,6 +15,7 @@ import configparser
 import inspect
 import json
 import re
+import secrets
 import tomllib
 from collections.abc import Callable, Generator
 from contextlib import ExitStack, contextmanager
@@ -46,6 +47,7 @@ SHOWN = {
 }
 
 PORT = "6379"
+SECRET = "at least 16 random bytes, from the environment"  # stands for one, and is known as weak
 _SAID = re.compile(r"#\s*(->|raises)\s+(.*?)\s*$")
 
 
@@ -119,7 +121,7 @@ class _Page:
                 READ[language](snippet.text)
             path = self._folder / snippet.title
             path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(self._with_port(snippet.text))
+            path.write_text(self._with_port(snippet.text.replace(SECRET, secrets.token_hex(16))))
         elif name_of(self._page) in NOT_RUN:
             if language == "python":
                 ast.parse(snippet.text, where)
