@@ -21,7 +21,7 @@ from msgspec.structs import replace
 
 from moored.errors import ConfigurationError, MooredError, OutcomeUnknown, Unavailable
 from moored.flask.interface import FlaskSession, MooredSessionInterface
-from moored.kinds.sessions.gate import Gate
+from moored.kinds.sessions.gate import Gate, Password
 from moored.kinds.sessions.subjects import subject_of
 from moored.seal import KeyRing
 from moored.web.draft import Draft
@@ -103,7 +103,7 @@ class RememberMe:
 
     def through(self, gate: Gate) -> Gate:
         """The gate of a sign-in, which is told what the request has to do with these cookies."""
-        if gate.shown is None and gate.epoch:
+        if gate.by == Password() and gate.epoch:
             shown = _proven(gate)
             browser = "" if shown is None else shown.browser
             gate = replace(gate, browser=browser, wanted=self.sending is not None)

@@ -36,26 +36,40 @@ from moored.kinds.sessions.subjects import (
 Answer = TypeVar("Answer")
 
 
+class Password(Struct, frozen=True):
+    """The subject gives a proof in this request, of whatever sort."""
+
+
+class BrowserCookie(Struct, frozen=True):
+    """A remember-me cookie proves who they are, as long as their record knows its browser."""
+
+    name: str
+
+
+class PlainCookie(Struct, frozen=True):
+    """A remember-me cookie that names no browser does, until one of their sessions is revoked."""
+
+
 class Gate(Struct, frozen=True):
     """A subject's epoch, read before the subject proved who they are; ``record`` is what was read.
 
-    ``shown``: it is a remember-me cookie that proves it, of this browser, or of none that it names
-    (""); None: the subject gives a proof now.  ``browser`` is that of a good remember-me cookie which
-    came with the request, "" if none did.  ``wanted``: a browser is to remember the subject, a new one
-    if none does yet.  ``renews``: there is no proof but the session that the sign-in goes on with.
+    ``by`` is the proof.  ``browser`` is that of a good remember-me cookie which came with the request,
+    "" if none did.  ``wanted``: a browser is to remember the subject, a new one if none does yet.
+    ``renews``: there is no proof but the session that the sign-in goes on with.
     """
 
     subject: str
     epoch: bytes
     record: Record | None = None
-    shown: str | None = None
+    by: Password | BrowserCookie | PlainCookie = Password()
     browser: str = ""
     wanted: bool = False
     renews: bool = False
 
     def by_cookie(self, browser: str) -> Gate:
         """For a sign-in by a remember-me cookie of this browser, or of none that it names ("")."""
-        return replace(self, shown=browser, browser=browser, wanted=True)
+        by = BrowserCookie(browser) if browser else PlainCookie()
+        return replace(self, by=by, browser=browser, wanted=True)
 
     def for_another_session(self, ended: str) -> Gate:
         """For a sign-in that ends the session it found, which lets the browser ``ended`` forget its subject.
@@ -144,7 +158,7 @@ def _admitted(
         forget,
         {"@listed": 0},
         {"@epoch": gate.epoch},
-        version=record.version if remember or gate.shown is not None else None,
+        version=record.version if remember or gate.by != Password() else None,
         ttl=_kept_for(record, settings, bool(remember)),
     )
 
@@ -167,12 +181,22 @@ async def _open(gate: Gate, record: Record | None) -> Record:
         raise LoginRefused(
             f"{gate.subject} was logged out everywhere while this login was under way: sign in again."
         )
-    by = gate.shown
-    if by is not None and (not remembers(record, by) if by else revoked(record) != revoked(gate.record)):
+    if not _holds(gate, record):
         raise LoginRefused(
             f"{gate.subject} was signed out of this browser while it was signing them in: sign in again."
         )
     return record
+
+
+def _holds(gate: Gate, record: Record) -> bool:
+    """Is what proves the subject still so, by the record as it is now?"""
+    match gate.by:
+        case BrowserCookie(name):
+            return remembers(record, name)
+        case PlainCookie():
+            return revoked(record) == revoked(gate.record)
+        case Password():
+            return True
 
 
 def _browser(gate: Gate, record: Record, before: str) -> str:
@@ -180,7 +204,7 @@ def _browser(gate: Gate, record: Record, before: str) -> str:
 
     That of the session so far, unless a cookie signs in; else that of the cookie; else a new one.
     """
-    own = gate.shown is None and remembers(gate.record, before)
+    own = gate.by == Password() and remembers(gate.record, before)
     known = before if own else gate.browser
     if remembers(record, known):
         return known
