@@ -159,7 +159,7 @@ class RememberingInterface(MooredSessionInterface):
     ``ring`` is asked for the keys of the application.
     """
 
-    session_class = RememberedSession
+    session_class: type[FlaskSession] = RememberedSession
 
     def __init__(
         self, host: Callable[[], SessionHost], ring: Callable[[], KeyRing], *, permanent: bool = False

@@ -42,7 +42,12 @@ class Entry(Struct, frozen=True, array_like=True):
 
 
 _decode_entry = msgspec.msgpack.Decoder(Entry).decode
-encode_entry = msgspec.msgpack.Encoder().encode
+_encode = msgspec.msgpack.Encoder().encode
+
+
+def encode_entry(entry: Entry) -> bytes:
+    """What stands for a session on the list."""
+    return _encode(entry)
 
 
 def subject_text(value: object) -> str | None:
