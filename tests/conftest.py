@@ -5,11 +5,13 @@ from __future__ import annotations
 import os
 import signal
 import sys
-from collections.abc import Generator
-from typing import TypeVar
+from collections.abc import Generator, Iterator
+from typing import Any, TypeVar
 
 import pytest
 from hypothesis import settings
+
+from moored.engines.redis import RedisEngine
 
 pytest_plugins = ["moored.testing.plugin", "tests.servers.fixtures"]
 
@@ -48,3 +50,22 @@ def _skipped_is_failed(report: Report) -> Report:
         report.outcome = "failed"
         report.longrepr = NO_SKIPS.format(report.longrepr)
     return report
+
+
+@pytest.fixture(autouse=True)
+def no_engine_is_left_open() -> Iterator[None]:
+    """Or Python would warn of its sockets whenever it collects them: in the midst of another test."""
+    made: list[RedisEngine] = []
+    init = RedisEngine.__init__
+
+    def noted(engine: RedisEngine, *args: Any, **options: Any) -> None:
+        init(engine, *args, **options)
+        made.append(engine)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(RedisEngine, "__init__", noted)
+        yield
+    left = [engine for engine in made if engine._stack._idle]
+    for engine in left:
+        engine.close()
+    assert not left, "this test did not close its State on Redis, or its engine"
