@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator
 from typing import Any
+from urllib.parse import quote
 
 import flask
 import pytest
@@ -220,6 +221,21 @@ def test_refusals_are_conflicts(rig: Rig, make_rig: MakeRig) -> None:
         return "our own refusal", 409
 
     assert rig.visit(refuse).text == "our own refusal"
+
+
+def test_nobody_writes_the_log_s_lines(rig: Rig, caplog: pytest.LogCaptureFixture) -> None:
+    forged = "\n[2026-01-01] INFO in auth: admin signed in\x1b[2K\u2028"
+
+    @rig.app.before_request
+    def refuse() -> None:
+        raise ConflictError(f"ann{forged} was logged out everywhere")
+
+    assert rig.client.get("/ann" + quote(forged)).status_code == 409
+    line = caplog.records[-1].getMessage()
+    assert line.startswith(
+        r"GET /ann\n[2026-01-01] INFO in auth: admin signed in\x1b[2K\u2028 was not served: "
+    )
+    assert line.isprintable()
 
 
 BASE = (

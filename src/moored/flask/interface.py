@@ -226,7 +226,8 @@ def error_response(error: MooredError) -> ResponseReturnValue:
             return answer
     made = problem(error, request.headers.get("Accept", ""))
     level = logging.ERROR if made.status >= 500 else logging.WARNING
-    current_app.logger.log(level, "%s %s was not served: %s", request.method, request.path, error)
+    what = _one_line(f"{request.method} {request.path}")
+    current_app.logger.log(level, "%s was not served: %s", what, _one_line(str(error)))
     as_http = default_exceptions[made.status]()
     as_http.__cause__ = error
     own = current_app.handle_http_exception(as_http)
@@ -239,3 +240,8 @@ def error_response(error: MooredError) -> ResponseReturnValue:
         for name, value in made.headers.items():
             response.headers.setdefault(name, value)
     return response
+
+
+def _one_line(text: str) -> str:
+    """The text for a log: a path, or a name in an error, may be made up to look like further entries."""
+    return "".join([c if c.isprintable() else c.encode("unicode_escape").decode() for c in text])
