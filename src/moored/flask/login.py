@@ -32,6 +32,7 @@ from moored.web.remember import (
     Wanted,
     browser_shown,
     extend,
+    forget_shown,
     gate_of,
     has_ended,
     proven,
@@ -74,10 +75,15 @@ class RememberMe:
     """What the session of a request has to do with remember-me cookies."""
 
     def __init__(
-        self, host: SessionHost, draft: Callable[[], Draft], open_draft: Callable[[], Draft]
+        self,
+        host: SessionHost,
+        draft: Callable[[], Draft],
+        open_draft: Callable[[], Draft],
+        is_fresh: Callable[[], bool],
     ) -> None:
-        self._host, self._draft, self._open_draft = host, draft, open_draft
+        self._host, self._draft, self._open_draft, self._is_fresh = host, draft, open_draft, is_fresh
         self.sending: Sending | None = None
+        self._by: Gate | None = None  # of the cookie that signed somebody in
         self._signed_in_by: Gate | None = None
         self.failed: bool = False  # what the session was to store could not be
 
@@ -95,20 +101,29 @@ class RememberMe:
 
     def by_cookie(self, gate: Gate, browser: str) -> None:
         """Say that whoever is signed in by this request is so by a cookie of this browser ("": of none)."""
-        self._draft().gate = gate.by_cookie(browser)
+        self._draft().gate = self._by = gate.by_cookie(browser)
 
     def has_ended(self, subject: str) -> bool:
         """Is the session over by now in which the subject was already signed in when the request came?"""
         return self._host.binding.run(has_ended(self._draft(), subject))
 
     def through(self, gate: Gate) -> Gate:
-        """The gate of a sign-in, which is told what the request has to do with these cookies."""
+        """The gate of a sign-in, which is told what the request has to do with these cookies.
+
+        Where a cookie is all the proof there is, its gate is the one, whatever was read since.
+        """
+        if self._by is not None and self._by.subject == gate.subject and not self._is_fresh():
+            gate = self._by
         if gate.by == Password() and gate.epoch:
             shown = _proven(gate)
             browser = "" if shown is None else shown.browser
             gate = replace(gate, browser=browser, wanted=self.sending is not None)
         self._signed_in_by = gate
         return gate
+
+    def forget_shown(self, subject: str, given: str, ring: Callable[[], KeyRing]) -> None:
+        """Let the browser of the cookie that came forget its subject, who signs out."""
+        self._host.binding.run(forget_shown(self._open_draft(), subject, given, ring))
 
     def value(self, ring: KeyRing) -> str | None:
         """What accompanies the cookie that is wanted, now that the session is stored; None: send neither."""
@@ -128,7 +143,9 @@ class RememberedSession(FlaskSession):
         *,
         permanent: bool = False,
     ) -> None:
-        me = RememberMe(host, lambda: self._draft, lambda: self._open_draft)
+        me = RememberMe(
+            host, lambda: self._draft, lambda: self._open_draft, lambda: self.get("_fresh") is True
+        )
         super().__init__(host, cookies, lambda: replace(arrival(), through=me.through), permanent=permanent)
         self._remember_me = me
 
@@ -139,6 +156,14 @@ class RememberedSession(FlaskSession):
         except BaseException:
             self._remember_me.failed = True
             raise
+
+    def logout(self) -> None:
+        """Sign out and remove everything; no request in flight can bring the session back.
+
+        Nor does a remember-me cookie of this browser, also where its session has ended before.
+        """
+        _forget_shown(self._remember_me)
+        super().logout()
 
     def logout_everywhere(self, *, keep_this: bool = False) -> None:
         """End every session of whoever is signed in, at once; this one too unless ``keep_this``.
@@ -279,8 +304,18 @@ class Remembering(LoginManager):
         me.sending = Sending(like, Wanted(gate))
 
     def _clear_cookie(self, response: Response) -> None:
+        _forget_shown(_session()[1])
         super()._clear_cookie(response)
         _accompany(response, response, "")
+
+
+def _forget_shown(me: RememberMe) -> None:
+    """Let this browser forget whom the cookie is of that came with the request."""
+    interface, given = current_app.session_interface, _given()
+    if given is None or not isinstance(interface, RememberingInterface):
+        return
+    if (subject := _remembered()) is not None:
+        me.forget_shown(subject_of(subject), given, interface.ring)
 
 
 def _accompany(response: Response, like: Response, check: str) -> None:

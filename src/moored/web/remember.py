@@ -10,13 +10,15 @@ of their sessions changes.
 from __future__ import annotations
 
 import base64
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Final
 
 from msgspec import Struct
 
-from moored.commands import Patch, Put, Read, Together, record_key
-from moored.kinds.sessions.browsers import LONGEST_COOKIE, remember_for, remembers, revoked
+from moored.commands import NOTHING, Patch, Put, Read, Together, record_key
+from moored.kinds.sessions.browsers import CHECKED, LONGEST_COOKIE, remember_for, remembers, revoked
+from moored.kinds.sessions.end_reason import EndReason
+from moored.kinds.sessions.ending import forget_browser
 from moored.kinds.sessions.gate import Gate
 from moored.kinds.sessions.record import SELECTOR_BYTES, Session, integer, selector_of
 from moored.kinds.sessions.settings import DAY, SessionSettings
@@ -81,14 +83,18 @@ def shown_in(value: str) -> Shown | None:
     return Shown(selector_of(name), check)
 
 
-async def extend(gate: Gate, settings: SessionSettings) -> None:
-    """Keep the epoch for longer than a browser keeps a cookie that is renewed as long as a session lives."""
+async def extend(gate: Gate, settings: SessionSettings, note: Mapping[str, bytes] = CHECKED) -> None:
+    """Keep the epoch for longer than a browser keeps a cookie that is renewed as long as a session lives.
+
+    ``note`` is written down with it: that a cookie with a check was given.
+    """
     least = remember_for(settings)
     record = gate.record
-    if record is not None and record.expires is not None and record.expires - record.at >= least:
+    lasts = record is not None and record.expires is not None and record.expires - record.at >= least
+    if lasts and record is not None and note.items() <= record.fields.items():
         return
     await Together(
-        Patch(subject_key(gate.subject), match={"@epoch": gate.epoch}, ttl=least + SLACK),
+        Patch(subject_key(gate.subject), note, match={"@epoch": gate.epoch}, ttl=least + SLACK),
         Put(FIRST, stamp={"@began": 0}, version=0),
     )
 
@@ -107,7 +113,7 @@ async def browser_shown(
         return None
     if shown is not None and shown.browser:
         return shown.browser
-    await extend(gate, settings)
+    await extend(gate, settings, NOTHING)
     return ""
 
 
@@ -115,10 +121,11 @@ async def accepts_plain(gate: Gate) -> bool:
     """Is a cookie without a check, from before the move to Moored, as good as it was there?
 
     Not if its user has been signed out everywhere, or of any browser by somebody else: it may be
-    that one's.  And not when every browser must have dropped it: what is shown then was copied, and
+    that one's.  Nor if a cookie with a check was given to them since: a thief leaves the check out.
+    And not when every browser must have dropped it: what is shown then was copied, and
     what revoked it may be forgotten.
     """
-    if gate.record is not None and ("@ended" in gate.record.fields or revoked(gate.record)):
+    if gate.record is not None and {"@ended", "@revoked", *CHECKED} & gate.record.fields.keys():
         return False
     _, first = await Together(Put(FIRST, stamp={"@began": 0}, version=0), Read(FIRST))
     return first is not None and first.at - integer(first.fields, "@began") < LONGEST_COOKIE
@@ -155,6 +162,20 @@ async def has_ended(draft: Draft, subject: str) -> bool:
     return not isinstance(await draft.host.store.look(draft.cookie), Session)
 
 
+async def forget_shown(draft: Draft, subject: str, given: str, ring: Callable[[], KeyRing]) -> None:
+    """Let the browser forget a subject who signs out there, where no session is left that knows of it.
+
+    ``given``: what accompanied the cookie of that subject.  A session that is there tells of its
+    browser itself, when it ends.
+    """
+    shown, stored = shown_in(given), draft.session
+    if shown is None or not shown.browser or (stored is not None and stored.browser == shown.browser):
+        return
+    gate = await gate_of(draft, subject)
+    if gate.epoch and proven(given, gate, ring()) is not None:
+        await forget_browser(subject, shown.browser, EndReason.SIGNED_OUT)
+
+
 def value_after(draft: Draft, wanted: Wanted, signed_in_by: Gate | None, ring: KeyRing) -> str | None:
     """What accompanies the cookie that is wanted, now that the session is stored; None: send neither.
 
@@ -167,4 +188,6 @@ def value_after(draft: Draft, wanted: Wanted, signed_in_by: Gate | None, ring: K
         return None
     if signed_in_by is not None:
         return value_for(signed_in_by, stored.browser, ring)
-    return value_for(gate, stored.browser if remembers(gate.record, stored.browser) else "", ring)
+    if stored.browser and not remembers(gate.record, stored.browser):
+        return None  # the session is being ended, and its browser has forgotten already
+    return value_for(gate, stored.browser, ring)

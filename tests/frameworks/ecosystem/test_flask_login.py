@@ -734,11 +734,10 @@ def test_what_it_costs(worker: Worker) -> None:
 
 
 def test_plain_remember_cookies_end_where_any_device_is_signed_out(worker: Worker) -> None:
-    """Nobody knows in which browser they are; a sign-out of one's own leaves them, as it did."""
+    """Nobody knows in which browser they are."""
     app = worker()
     ordinary = browser(app)
     ordinary.post("/in/ann")
-    remembered_browser(app).post("/out")
     assert me(browser(app, **plain(app))) == "ann"
     state_of(app).sessions.revoke(selector(ordinary), subject="ann")
     assert is_out(app, **plain(app))
@@ -746,6 +745,58 @@ def test_plain_remember_cookies_end_where_any_device_is_signed_out(worker: Worke
     record = record_of(app, "ann")
     assert record.expires is not None
     assert record.expires - record.at > LONGEST_COOKIE
+
+
+@pytest.mark.parametrize("leave", ["/out", "/leave", None])
+def test_a_copy_of_which_the_check_was_left_out_is_none_from_before_the_move(
+    worker: Worker, leave: str | None
+) -> None:
+    app = worker()
+    client = remembered_browser(app)
+    copied = remember_cookies(client)
+    if leave:
+        client.post(leave)
+    assert is_out(app, **{TOKEN: copied[TOKEN]})
+
+
+def test_where_a_browser_from_before_the_move_signs_out_none_is_taken_any_more(worker: Worker) -> None:
+    app = worker()
+    client = browser(app, **plain(app))
+    assert me(client) == "ann"
+    client.post("/out")
+    assert is_out(app, **plain(app))
+
+
+@pytest.mark.parametrize("leave", ["/out", "/leave"])
+def test_a_sign_out_counts_also_where_the_session_has_ended_before(worker: Worker, leave: str) -> None:
+    app = worker()
+    client = remembered_browser(app)
+    copied = remember_cookies(client)
+    state_of(app).binding.run(_drop(session_key(selector(client))))  # as if it had expired
+    assert client.post(leave).status_code == 200
+    assert is_out(app, **copied)
+    assert is_out(app, **remember_cookies(client))
+
+
+async def _drop(key: str) -> None:
+    await Drop(key)
+
+
+def test_a_cookie_stays_the_only_proof_whatever_the_request_asks_for(worker: Worker) -> None:
+    """As a page does that looks at the user first, and then asks who is about to sign in."""
+    here, there = worker(), worker()
+
+    @here.post("/retry/<name>")
+    def retry(name: str) -> str:
+        assert current_user.is_authenticated
+        state_of(there).sessions.revoke_subject("ann")
+        cast(FlaskSession, session).signing_in(name)
+        return "wrong password"
+
+    for name in ("ann", "bob"):
+        thief = browser(here, **remember_cookies(remembered_browser(here)))
+        thief.post(f"/retry/{name}")
+        assert me(thief) == "302"
 
 
 def test_a_cookie_of_two_browsers_is_none(worker: Worker) -> None:

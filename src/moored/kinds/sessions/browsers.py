@@ -6,7 +6,9 @@ of the subject's record (``subject_fields``).  Sessions that are begun with the 
 them end.  Nothing has to be kept of browsers that are forgotten.
 
 Cookies that name no browser are good until the first of their subject's sessions is revoked,
-which ``@revoked`` tells: nobody knows in which browser they are.
+which ``@revoked`` tells: nobody knows in which browser they are.  Those without any check, from
+before the move to Moored, are good until one with a check has been given, which ``@checked``
+tells: they may be what a thief has left of it.
 """
 
 from __future__ import annotations
@@ -19,6 +21,7 @@ from moored.errors import CorruptRecord
 from moored.kinds.sessions.settings import DAY, SessionSettings
 from moored.kinds.sessions.subject_fields import FieldKind, browser_field, fields_of
 
+CHECKED = {"@checked": b"1"}
 LONGEST_COOKIE = 400 * DAY  # no browser keeps one for longer (RFC 6265bis, section 5.5)
 
 

@@ -13,7 +13,7 @@ from collections.abc import Set as AbstractSet
 from msgspec import Struct
 
 from moored.commands import NOTHING, Bury, Patch, Put, Read, Record, Refused, Written
-from moored.kinds.sessions.browsers import LONGEST_COOKIE, browsers_of, remembers
+from moored.kinds.sessions.browsers import CHECKED, LONGEST_COOKIE, browsers_of, remembers
 from moored.kinds.sessions.end_reason import EndReason
 from moored.kinds.sessions.record import TOMBSTONE, Session, session_key, text
 from moored.kinds.sessions.settings import DAY
@@ -98,19 +98,25 @@ async def forget_browser_of(session: Session, why: EndReason) -> None:
 
     With that end all other sessions that were begun with the browser's cookie.
     """
-    subject, browser = session.owner, session.browser
-    if subject is None or not browser:
-        return
+    if session.owner is not None and session.browser:
+        await forget_browser(session.owner, session.browser, why, session.selector)
+
+
+async def forget_browser(subject: str, browser: str, why: EndReason, but: str = "") -> None:
+    """Let a browser forget the subject, and end all sessions that its cookie began, but for one.
+
+    From then on no cookie without a check is good: it may be what is left of this browser's.
+    """
     while True:
         record = await read_subject(subject)
         if record is None:
             return
-        browsers = {browser, *_of_session(record, session.selector)}
+        browsers = {browser, *(_of_session(record, but) if but else ())}
         if not any([remembers(record, name) for name in browsers]):
             return
         entries = entries_of(record).items()
-        ending = {n: why for n, entry in entries if entry.browser in browsers and n != session.selector}
-        if await _taken(subject, record, Step(ending, browsers)):
+        ending = {n: why for n, entry in entries if entry.browser in browsers and n != but}
+        if await _taken(subject, record, Step(ending, browsers, set=CHECKED)):
             return
 
 

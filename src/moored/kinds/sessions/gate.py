@@ -16,7 +16,7 @@ from msgspec.structs import replace
 
 from moored.commands import NOTHING, Patch, Put, Record, Written
 from moored.errors import LoginRefused
-from moored.kinds.sessions.browsers import put_on_list, remember_for, remembers, revoked
+from moored.kinds.sessions.browsers import CHECKED, put_on_list, remember_for, remembers, revoked
 from moored.kinds.sessions.end_reason import EndReason
 from moored.kinds.sessions.record import new_selector
 from moored.kinds.sessions.settings import DAY, SessionSettings
@@ -115,7 +115,7 @@ async def enlist(
         ending = dict.fromkeys(surplus, EndReason.OVER)
         return (browser, ending), Patch(
             subject_key(gate.subject),
-            {entry_field(selector): encode_entry(entry), **remember, **noted(ending)},
+            {entry_field(selector): encode_entry(entry), **_given(gate, remember), **noted(ending)},
             (*map(entry_field, surplus), *forget),
             {"@listed": 0},
             version=record.version,
@@ -154,7 +154,7 @@ def _admitted(
 ) -> Patch:
     return Patch(
         subject_key(gate.subject),
-        remember,
+        _given(gate, remember),
         forget,
         {"@listed": 0},
         {"@epoch": gate.epoch},
@@ -211,6 +211,14 @@ def _browser(gate: Gate, record: Record, before: str) -> str:
     if known or gate.wanted:  # one that was forgotten since stays so: there are other copies of its cookie
         return new_selector()
     return before if remembers(record, before) else ""
+
+
+def _given(gate: Gate, remember: Mapping[str, bytes]) -> Mapping[str, bytes]:
+    """What to set where a browser is to remember the subject.
+
+    Whoever comes with a cookie from before the move may have other browsers with such cookies.
+    """
+    return {**remember, **CHECKED} if remember and gate.by == Password() else remember
 
 
 def _outlives(settings: SessionSettings) -> int:
