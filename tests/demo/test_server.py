@@ -6,6 +6,8 @@ import os
 import re
 import signal
 import socket
+import subprocess
+import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -15,6 +17,8 @@ from tests.demo.shop import Browser, Server, serving
 
 from moored.demo import serve
 from moored.errors import ConfigurationError
+from moored.testing.servers import free_port
+from moored.url import sqlite_url
 
 
 @pytest.mark.parametrize("times", [1, 2])
@@ -73,6 +77,28 @@ def test_what_is_kept_outlives_the_server(tmp_path: Path) -> None:
         assert (after.subject(), after.cart()) == ("ada", {"compass": 1})
         assert (bought in after.page("/account"), after.stock()["mug"]) == (True, 59)
         Browser(again).sign_in("Ada")
+
+
+@pytest.mark.parametrize(("given", "rest"), [(False, ""), (True, " and the state")])
+def test_says_how_to_begin_anew(tmp_path: Path, given: bool, rest: str) -> None:
+    server = Server(tmp_path, sqlite_url(tmp_path / "mine.db") if given else None)
+    kept = tmp_path / "moored" / "demo"
+    assert f"  Kept     for the next run; to begin anew, remove the folder {kept}{rest}" in server.said
+    assert server.end()[0] == 0
+
+
+def test_does_not_open_where_the_engine_is_away(tmp_path: Path) -> None:
+    ended = subprocess.run(
+        [sys.executable, "-m", "moored", "demo", "--url", f"redis://localhost:{free_port()}", "--port", "0"],
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=tmp_path,
+        env={**os.environ, "XDG_STATE_HOME": str(tmp_path)},
+    )
+    assert (ended.returncode, ended.stdout) == (3, "")
+    assert "[MRD-001]" in ended.stderr
+    assert ended.stderr.count("\n") == 1
 
 
 def test_refuses_memory_in_several_processes() -> None:

@@ -17,7 +17,8 @@ def serve(url: str | None = None, port: int = 8000, workers: int = 2) -> int:
     State is kept at ``url``, by default in ``moored/demo/shop.db`` in the user's state
     folder.  Where ``port`` is taken, the next free one is used; 0 is any free one.  What is
     served where is printed.  Raises ConfigurationError for what cannot be: an unknown URL,
-    no free port, a package not installed, several workers on state that one process keeps.
+    no free port, a package not installed, several workers on state that one process keeps;
+    Unavailable if the engine cannot be reached.
     """
     missing = [name for name in ("argon2", "flask", "gunicorn") if find_spec(name) is None]
     if missing:

@@ -14,7 +14,8 @@ from flask import Flask
 
 from moored.demo.embedded import run_gunicorn
 from moored.errors import ConfigurationError
-from moored.url import parse, sqlite_url
+from moored.state import State
+from moored.url import Url, parse, sqlite_url
 
 HOST = "127.0.0.1"
 PORTS = 20  # tried, from the one that is wanted on
@@ -37,14 +38,14 @@ def serve(url: str | None, port: int, workers: int) -> int:
     # A SQLite file has a secret beside it.  Elsewhere: one for this run, known to all workers.
     own = place.scheme != "sqlite" and not os.environ.get("MOORED_SECRET")
     app = create_app(url, secrets.token_urlsafe(32) if own else None, books)
+    with State(url) as state:  # raises what visitors would meet if it cannot be reached
+        state.counter("moored demo").value()
     listener, taken = _listen(port)
     actual = listener.getsockname()[1]
     # Browsers send a cookie to every port of a host: two demos must not take it from each other.
     app.config["SESSION_COOKIE_NAME"] = f"moored_demo_{actual}"
     logging.getLogger("moored").setLevel(logging.ERROR)  # that a secret was made up is no news here
-    return _run(
-        app, listener, workers, _words(actual, str(place), books, workers, port if taken else None, own)
-    )
+    return _run(app, listener, workers, _words(actual, place, books, workers, port if taken else None, own))
 
 
 def _listen(port: int) -> tuple[socket.socket, bool]:
@@ -62,7 +63,14 @@ def _listen(port: int) -> tuple[socket.socket, bool]:
     raise ConfigurationError(f"no port from {port} on is free; name another one.")
 
 
-def _words(port: int, place: str, books: Path, workers: int, taken: int | None, own: bool) -> str:
+def _all_of_it(place: Url, books: Path) -> str:
+    """What to remove so that nothing is left of earlier runs."""
+    folder = f"the folder {books.parent}"
+    beside = place.scheme == "memory" or Path(place.database[1:]) == books.with_name("shop.db")
+    return folder if beside else f"{folder} and the state"
+
+
+def _words(port: int, place: Url, books: Path, workers: int, taken: int | None, own: bool) -> str:
     lines = [
         "",
         f"  Moored's demo shop is open:  http://{HOST}:{port}",
@@ -71,6 +79,7 @@ def _words(port: int, place: str, books: Path, workers: int, taken: int | None, 
         f"  Books    {books} (accounts and orders)",
         f"  Server   gunicorn, {workers} worker{'s' if workers > 1 else ''}, {THREADS} threads each",
         *([f"  Port     {taken} is taken, so this is the next free one"] if taken else []),
+        f"  Kept     for the next run; to begin anew, remove {_all_of_it(place, books)}",
         *(["  Secret   made for this run: sessions end with it"] if own else []),
         "  Stop     Ctrl-C",
         "",
