@@ -117,7 +117,8 @@ class SqlRows(ByKey):
         return False
 
     def close(self) -> None:
-        """Nothing: the connections are those of the application's own engine."""
+        """Close the connections, which are not the application's; the place can be used again."""
+        self._transactions.close()
 
     # --- The database ---------------------------------------------------------------------------
 

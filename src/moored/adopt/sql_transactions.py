@@ -1,4 +1,4 @@
-"""Transactions on an application's own engine, and what it means when one fails.
+"""Transactions in an application's database, and what it means when one fails.
 
 What SQLAlchemy raises holds the statement's values, so nothing of it is shown or chained.
 """
@@ -13,6 +13,7 @@ from sqlalchemy.engine import Connection, Engine
 from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, OperationalError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
+from moored.adopt.sql_connections import OwnConnections
 from moored.errors import MooredError, OutcomeUnknown, Unavailable
 
 T = TypeVar("T")
@@ -39,7 +40,11 @@ class Transactions:
     """
 
     def __init__(self, engine: Callable[[], Engine], table: Table, name: str) -> None:
-        self._engine, self._table, self._name = engine, table, name
+        self._connections, self._table, self._name = OwnConnections(engine, name), table, name
+
+    def close(self) -> None:
+        """Close the connections; what is used again opens again."""
+        self._connections.close()
 
     def read(self, work: Callable[[Connection], T], missing: T) -> T:
         """What ``work`` answers; ``missing`` if there is no such table.  Raises Unavailable."""
@@ -88,7 +93,7 @@ class Transactions:
     def _once(self, work: Callable[[Connection], T], changes: bool) -> T | _Failed:
         each = committing = False
         try:
-            with self._engine().connect() as connection, connection.begin() as transaction:
+            with self._connections.connect() as connection, connection.begin() as transaction:
                 each = changes and _commits_each_statement(connection)
                 answer = work(connection)
                 committing = changes
@@ -111,7 +116,8 @@ class Transactions:
         if failed.orig is None or failed.died:
             return False
         try:
-            return not inspect(self._engine()).has_table(self._table.name, schema=self._table.schema)
+            with self._connections.connect() as connection:
+                return not inspect(connection).has_table(self._table.name, schema=self._table.schema)
         except SQLAlchemyError:
             return False
 

@@ -199,6 +199,7 @@ def test_a_server_that_is_away_changes_nothing_and_comes_back(kind: str, tmp_pat
         server.stop()
         server.start()
         assert peer.place.replace(row, raw, {"n": 2}, DAY)
+        peer.engine.dispose()  # the application's own have died, too, and Flask-Session does not look
         assert peer.visit() == {"n": 2}
         peer.close()
 
