@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
+from msgspec.structs import replace
 from tests.simulation.browser import (
     SETTINGS,
     appending,
@@ -23,15 +26,16 @@ from moored.errors import GoneError, LoginRefused
 from moored.kinds.sessions import Sessions
 from moored.kinds.sessions.ending import end, end_any, everywhere
 from moored.kinds.sessions.gate import Gate, enlist, signing_in
-from moored.kinds.sessions.record import Credential, session_key
+from moored.kinds.sessions.record import Credential, Session, session_key
 from moored.kinds.sessions.saving import Saved, create, load
 from moored.kinds.sessions.settings import DAY, SessionSettings
-from moored.kinds.sessions.signing import login, logout
+from moored.kinds.sessions.signing import forget_identity, login, logout
 from moored.kinds.sessions.subjects import (
     Origin,
     listed,
     subject_key,
 )
+from moored.run import Program
 from moored.testing.simulate import Story, World
 
 
@@ -63,6 +67,49 @@ def logout_is_final(world: World) -> Story:
         assert proved(world, cookie) is None
         if out["save"].acknowledged and out["save"].value is not None:
             assert out["save"].value.credential is None, "a request of an ended session sent a cookie"
+
+
+async def _renew(world: World, cookie: Credential) -> Credential | None:
+    """A request of whoever is signed in that only gets another cookie."""
+    session = await world.call(load(cookie))
+    if session is None or session.subject is None:
+        return None
+    gate = replace(await world.call(signing_in(session.subject, SETTINGS)), renews=True)
+    return (await world.call(login(session, {}, gate, SETTINGS))).credential
+
+
+def _beside_another_cookie(world: World, leaving: Callable[[Session], Program[object]]) -> Story:
+    cookie = member(world, "ann")
+    ended: list[bool] = []
+
+    async def leave() -> None:
+        session = await world.call(load(cookie))
+        if session is not None:
+            await world.call(leaving(session))
+            ended.append(True)
+
+    async def renew() -> None:
+        renewed = await _renew(world, cookie)
+        if renewed is not None:
+            await _renew(world, renewed)
+
+    def check() -> None:
+        assert not ended or not sessions_of(world, "ann"), "somebody who signed out is signed in"
+
+    world.always = check
+    yield {"leave": leave(), "renew": renew()}
+
+
+@scene
+def a_sign_out_beside_another_cookie(world: World) -> Story:
+    """A sign-out ends the session also if another tab has given it another cookie since it was read."""
+    return _beside_another_cookie(world, logout)
+
+
+@scene
+def taking_the_identity_away_beside_another_cookie(world: World) -> Story:
+    """So does a sign-out that would have left the data."""
+    return _beside_another_cookie(world, lambda session: forget_identity(session, {}, SETTINGS))
 
 
 @scene

@@ -9,7 +9,7 @@ from __future__ import annotations
 from msgspec.structs import replace
 
 from moored.codec import encode
-from moored.commands import Bury, Refused
+from moored.commands import Bury, Record, Refused
 from moored.kinds.sessions.end_reason import EndReason
 from moored.kinds.sessions.ending import forget_browser_of
 from moored.kinds.sessions.gate import Gate, enlist
@@ -23,6 +23,7 @@ from moored.kinds.sessions.record import (
     digest,
     new_selector,
     new_verifier,
+    view,
 )
 from moored.kinds.sessions.saving import Saved, Superseded, make, merging, write
 from moored.kinds.sessions.settings import SessionSettings
@@ -99,7 +100,11 @@ def _in_browser(browser: str) -> dict[str, bytes]:
 
 
 async def forget_identity(session: Session, change: Change, settings: SessionSettings) -> Saved[Credential]:
-    """Take the identity away and leave the data, which stays its owner's; the browser forgets them."""
+    """Take the identity away and leave the data, which stays its owner's; the browser forgets them.
+
+    A session that was given another cookie meanwhile, with the same subject, ends: the data cannot stay
+    with a browser that has not proved the new one.
+    """
     verifier = new_verifier()
     ours = {"@verifier": digest(verifier), "@generation": b"%d" % (session.generation + 1)}
     fields = apply_change(session.fields, change)
@@ -109,7 +114,10 @@ async def forget_identity(session: Session, change: Change, settings: SessionSet
     await forget_browser_of(session, EndReason.SIGNED_OUT)
     try:
         await write(session, edit, settings, ours=ours, drop=drop, stamp=RENEWED)
-    except Superseded:
+    except Superseded as superseded:
+        there = _still_theirs(session, superseded.record)
+        if there is not None and there.subject == session.subject:
+            await logout(there)
         return Saved(session, dropped=True)
     after = replace(session, generation=session.generation + 1, subject=None, fields={**fields, **ours})
     return Saved(after, Credential(session.selector, verifier))
@@ -118,12 +126,29 @@ async def forget_identity(session: Session, change: Change, settings: SessionSet
 async def logout(session: Session, why: EndReason = EndReason.SIGNED_OUT) -> bool:
     """End the session for good; false if it had moved on, and this request may not end it.
 
+    It may where the session is still its owner's, as after ``regenerate()`` in another tab.
     Its browser forgets who was signed in.
     """
-    await forget_browser_of(session, why)
-    ended = await Bury(session.key, {"@generation": b"%d" % session.generation}, ttl=TOMBSTONE, note=why.note)
-    if isinstance(ended, Refused):
-        return ended.record is None or ended.record.dead
+    match = {"@generation": b"%d" % session.generation}
+    while True:
+        await forget_browser_of(session, why)
+        ended = await Bury(session.key, match, ttl=TOMBSTONE, note=why.note)
+        if not isinstance(ended, Refused):
+            break
+        if (there := _still_theirs(session, ended.record)) is None:
+            return ended.record is None or ended.record.dead
+        # Whatever becomes of it, it stays its owner's: nobody who renews it again holds this up.
+        session, match = there, {"@owner": there.fields["@owner"]}
     if session.owner is not None:
+        if "@owner" in match:
+            await forget_browser_of(session, why)  # what it was given since
         await strike(session.owner, session.selector)
     return True
+
+
+def _still_theirs(session: Session, record: Record | None) -> Session | None:
+    """The living session in the record, if it has the owner that it had."""
+    if record is None or record.dead or session.owner is None:
+        return None
+    there = view(session.selector, record)
+    return there if there.owner == session.owner else None
