@@ -114,6 +114,37 @@ def test_a_copy_after_a_sign_out_is_as_good_as_it_is_said(sort: str, make_rig: M
 
 
 @pytest.mark.parametrize("sort", SORTS)
+def test_a_changed_password_keeps_who_has_just_proved_it(sort: str, make_rig: MakeRig) -> None:
+    rig = make_rig(MOORED_SESSION_STORE=sort)
+    rig.visit(lambda: session().login("ann"))
+    copy = value(rig.client)
+
+    def change_password() -> None:
+        session().signing_in("ann")
+        session().logout_everywhere(keep_this=True)
+
+    assert rig.visit(change_password).status_code == 200
+    assert rig.look(lambda: session().subject) == "ann"
+    assert with_cookies(rig, copy) == NOBODY
+
+
+@pytest.mark.parametrize("sort", SORTS)
+def test_who_is_ended_everywhere_while_their_password_is_looked_at_is_not_kept(
+    sort: str, make_rig: MakeRig
+) -> None:
+    rig = make_rig(MOORED_SESSION_STORE=sort)
+    rig.visit(lambda: session().login("ann"))
+
+    def change_password() -> None:
+        session().signing_in("ann")
+        rig.mooring.state.sessions.revoke_subject("ann")
+        session().logout_everywhere(keep_this=True)
+
+    assert rig.visit(change_password).status_code == 409
+    assert rig.look(lambda: session().subject) is None
+
+
+@pytest.mark.parametrize("sort", SORTS)
 def test_who_was_signed_out_everywhere_stays_out_when_the_engine_is_taken_away(
     sort: str, make_rig: MakeRig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager
+from typing import cast
+
 import flask
 import pytest
+from flask.sessions import SessionMixin
 from flask.testing import FlaskClient
 from tests.frameworks.rig import MakeRig, Rig, cookies, session, value
 
 from moored import MisuseError
+from moored.flask import FlaskSession
 
 
 def with_cookie(rig: Rig, cookie: str) -> FlaskClient:
@@ -359,6 +364,95 @@ def test_another_user_gets_all_that_the_request_wrote(rig: Rig) -> None:
     assert rig.data() == {"user_id": 2, "theme": "dark"}
 
 
+# --- Signing in beside changes that are made at once -------------------------------------------------
+
+
+def at_once(how: str) -> None:
+    """Change something else at once."""
+    if how == "take":
+        assert session().take("next") == "/account"
+    elif how == "add":
+        assert session().add("visits") == 2
+    elif how == "append":
+        assert session().append("log", "b") == ["a", "b"]
+    else:
+        with session().exclusive():
+            session()["note"] = "kept"
+
+
+HOW = pytest.mark.parametrize("how", ["take", "add", "append", "exclusive"])
+BEFORE = {"next": "/account", "visits": 1, "log": ["a"], "cart": ["book"]}
+AFTER = {
+    "take": {name: value for name, value in BEFORE.items() if name != "next"},
+    "add": BEFORE | {"visits": 2},
+    "append": BEFORE | {"log": ["a", "b"]},
+    "exclusive": BEFORE | {"note": "kept"},
+}
+
+
+@HOW
+def test_a_confirmed_sign_in_is_a_new_cookie_whatever_is_changed_at_once(each: Rig, how: str) -> None:
+    """Flask-Login's ``confirm_login()`` sets ``_fresh``: a copy from before is not fresh, nor good."""
+    each.visit(lambda: session().update(BEFORE, user_id="ann", _fresh=False))
+    before = value(each.client)
+
+    def confirm() -> None:
+        session()["_fresh"] = True
+        at_once(how)
+
+    assert each.visit(confirm).status_code == 200
+    assert value(each.client) != before
+    assert each.data() == AFTER[how] | {"user_id": "ann", "_fresh": True}
+    assert each.data(with_cookie(each, before)) == {}
+
+
+@HOW
+@pytest.mark.parametrize("renewal", ["sign-in", "regenerate"])
+def test_what_a_sign_in_wrote_is_never_seen_under_the_planted_cookie(
+    each: Rig, how: str, renewal: str
+) -> None:
+    each.visit(lambda: session().update(BEFORE))
+    planted, seen = value(each.client), []
+
+    def sign_in() -> None:
+        if renewal == "sign-in":
+            session()["user_id"] = "victim"
+        else:
+            session().regenerate()
+        session().update(email="victim@example.org", cart=["secret"])
+        at_once(how)
+        assert session().append("cart", "more") == ["secret", "more"]  # as this request has it
+        with session_of(each, planted) as found:
+            seen.append(dict(found))
+
+    assert each.visit(sign_in).status_code == 200
+    assert seen == [AFTER[how]]
+    who = {"user_id": "victim"} if renewal == "sign-in" else {}
+    there = {"email": "victim@example.org", "cart": ["secret", "more"], **who}
+    assert each.data() == AFTER[how] | there
+    assert each.data(with_cookie(each, planted)) == {}
+
+
+def session_of(rig: Rig, cookie: str) -> AbstractContextManager[SessionMixin]:
+    """The session that a cookie proves just now."""
+    return with_cookie(rig, cookie).session_transaction()
+
+
+def test_one_of_two_sign_ins_takes_what_is_there_once(each: Rig) -> None:
+    each.visit(lambda: session().update(voucher="10%"))
+    other, taken = with_cookie(each, value(each.client)), []
+
+    def sign_in() -> None:
+        session()["user_id"] = "ann"
+        with other.session_transaction() as beside:
+            beside["user_id"] = "ann"
+            taken.append(cast(FlaskSession, beside).take("voucher"))
+        taken.append(session().take("voucher"))
+
+    assert each.visit(sign_in).status_code == 200
+    assert taken == ["10%", None]
+
+
 # --- A new cookie without a sign-in --------------------------------------------------------------
 
 
@@ -400,3 +494,41 @@ def test_another_cookie_for_a_new_or_an_ended_session(each: Rig) -> None:
     each.visit(lambda: session().login("ann"))
     each.visit(end)
     assert value(each.client) == ""
+
+
+@pytest.mark.parametrize("leave", ["logout", "clear", "everywhere", "remove"])
+def test_a_sign_out_beside_a_new_cookie_ends_the_session_all_the_same(each: Rig, leave: str) -> None:
+    each.visit(lambda: session().update(user_id="ann", cart=["book"]))
+    tab = with_cookie(each, value(each.client))
+
+    def sign_out() -> None:
+        assert session().subject == "ann"
+        with tab.session_transaction() as beside:
+            cast(FlaskSession, beside).regenerate()
+        if leave == "remove":
+            del session()["user_id"]
+        elif leave == "clear":
+            session().clear()
+        elif leave == "logout":
+            session().logout()
+        else:
+            session().logout_everywhere()
+
+    assert each.visit(sign_out).status_code == 200
+    assert each.data(tab) == {}
+    assert each.data() == {}
+    assert each.mooring.state.sessions.of("ann") == []
+
+
+def test_a_late_sign_out_ends_nothing_of_somebody_else(each: Rig) -> None:
+    each.visit(lambda: session().update(cart=["book"]))
+    tab = with_cookie(each, value(each.client))
+
+    def sign_out() -> None:
+        assert session()["cart"] == ["book"]
+        with tab.session_transaction() as beside:
+            beside["user_id"] = "bob"
+        session().logout()
+
+    assert each.visit(sign_out).status_code == 200
+    assert each.look(lambda: session().subject, tab) == "bob"

@@ -1,10 +1,13 @@
 """Changes that are decided and stored where they are made, as programs on a draft.
 
-What the request has changed before is saved first, so that the decision sees it.
+What the request has changed before is saved first, so that the decision sees it.  Not so once the
+browser is to get another cookie, as for a sign-in: until the request ends, the one that it came with
+proves the session still, and somebody who had planted it there would see what was saved.
 """
 
 from __future__ import annotations
 
+from collections.abc import Set as AbstractSet
 from typing import Any
 
 from moored.errors import CorruptRecord, GoneError, MisuseError
@@ -20,16 +23,18 @@ from moored.web.identity import FRESHNESS
 
 async def take(draft: Draft, name: str) -> Any:
     """Remove a value and answer it, or MISSING; a request without a stored session makes none for it."""
-    await _flush(draft)
+    waiting = (await _flush(draft))[1]
     draft.changed = True
-    if draft.session is None:  # nobody else knows what this request has written
+    if draft.session is None or name in waiting:  # nobody else knows what this request has written
         return decide_here(draft, name, changes.taken)
     return await _done(draft, name, changes.take(draft.session, name, draft.host.settings))
 
 
 async def decide(draft: Draft, name: str, what: Decide) -> Any:
     """Decide on a value as it is stored, and answer what ``what`` does."""
-    session = await stored(draft)
+    session, waiting = await stored(draft)
+    if name in waiting:
+        return decide_here(draft, name, what)
     return await _done(draft, name, changes.decide(session, name, what, draft.host.settings))
 
 
@@ -43,12 +48,13 @@ def decide_here(draft: Draft, name: str, what: Decide) -> Any:
     return answer
 
 
-async def stored(draft: Draft) -> Session:
+async def stored(draft: Draft) -> tuple[Session, AbstractSet[str]]:
     """The session with all that this request has changed so far; made if there was none.
 
+    Also the names of those changes that are not in it yet, because they wait for a sign-in.
     Raises GoneError where none may be made.
     """
-    change = await _flush(draft)
+    change, waiting = await _flush(draft)
     if draft.session is None:
         if draft.late or draft.without:
             raise GoneError("this session has ended, or cannot be reached, while the request was running.")
@@ -56,27 +62,36 @@ async def stored(draft: Draft) -> Session:
         draft.fate = "kept"  # that of the new session
     draft.changed = True
     assert draft.session is not None
-    return draft.session
+    return draft.session, waiting
 
 
-async def save_held(draft: Draft, session: Session, token: int) -> None:
-    """Save what was changed while the session was held by that token, and let go of it."""
+async def save_held(draft: Draft, session: Session, token: int, waiting: AbstractSet[str]) -> None:
+    """Save what was changed while the session was held by that token, and let go of it.
+
+    ``waiting``: the names of changes from before, which are for the end of the request.
+    """
     settings = draft.host.settings
-    change = draft.change()
-    if any(name in change for name in (*settings.identity, FRESHNESS)):
+    change = {name: value for name, value in draft.change().items() if name not in waiting}
+    if not change.keys().isdisjoint(_identity(draft)):
         raise MisuseError("who is signed in cannot change inside exclusive(): end that first.")
     draft.keep(await save(session, change, settings, token=token))
 
 
-async def _flush(draft: Draft) -> dict[str, bytes | None]:
-    """Save what was changed, if there is a session to save it to; what it is."""
+async def _flush(draft: Draft) -> tuple[dict[str, bytes | None], AbstractSet[str]]:
+    """Save what was changed, if there is a session to save it to; what it is, and the names of what waits."""
     if draft.fate == "ending" or draft.login is not None or draft.exclusive:
         raise MisuseError("this cannot be done in a request that signs in or out, or inside exclusive().")
-    identity = draft.host.settings.identity
-    change = {name: value for name, value in draft.change().items() if name not in identity}
+    change = draft.change()
+    if draft.renewed or not change.keys().isdisjoint(_identity(draft)):
+        return {}, change.keys()
     if draft.session is not None and change:
         draft.keep(await draft.host.store.save(draft.session, change))
-    return change
+    return change, frozenset()
+
+
+def _identity(draft: Draft) -> tuple[str, ...]:
+    """The names of fields whose change is a sign-in or a sign-out."""
+    return (*draft.host.settings.identity, FRESHNESS)
 
 
 async def _done(draft: Draft, name: str, program: Program[tuple[Session, Any]]) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any, Literal
 
 from moored.codec import decode, encode
@@ -132,6 +133,11 @@ class Draft:
             self.values.pop(name, None)
             self._originals.pop(name, None)
             self.removed.discard(name)
+
+    def forget_all_but(self, names: Collection[str]) -> None:
+        """Look at all others anew when they are asked for."""
+        if others := [name for name in (*self.values, *self.removed) if name not in names]:
+            self.forget(*others)
 
     def give_up(self, name: str, error: CorruptRecord) -> None:
         """Go on without a session, because a stored value of this one cannot be read.

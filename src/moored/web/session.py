@@ -74,9 +74,18 @@ class WebSession(LazySession):
             return
         store = self._host.store
         if keep_this:
+            if store.at_once(session):
+                self._carry(store.everywhere(session.owner, session.selector))
+                return
+            gate = draft.gate
+            was = None if gate is None else self._carry(store.signing_in(session.owner))
             self._carry(store.everywhere(session.owner, session.selector))
-            if not store.at_once(session):  # on no list: its cookie says that it is younger than the ending
-                draft.login = session.owner
+            draft.login = (
+                session.owner
+            )  # it is on no list: its cookie says that it is younger than the ending
+            if gate is None or was is None or (gate.subject, gate.epoch) == (was.subject, was.epoch):
+                # What this request itself has ended does not refuse it; what others have, does.
+                draft.gate = self._carry(store.signing_in(session.owner))
             return
         try:
             self._carry(store.everywhere(session.owner))
@@ -131,17 +140,17 @@ class WebSession(LazySession):
                 "exclusive() needs sessions that are kept by Moored on the server; these are in cookies, or"
                 " where another library keeps them."
             )
-        session = self._carry(at_once.stored(draft))
+        session, waiting = self._carry(at_once.stored(draft))
         hold = exclusive.hold(session, int(EXCLUSIVE_FOR * 1000))
         session, token = self._host.binding.run(hold, wait)
         draft.session = session
-        draft.forget()
+        draft.forget_all_but(waiting)
         draft.exclusive = True
         try:
             yield
-            self._carry(at_once.save_held(draft, session, token))
+            self._carry(at_once.save_held(draft, session, token, waiting))
         except BaseException:
-            draft.forget()
+            draft.forget_all_but(waiting)
             self._carry(exclusive.give_back(session, token))
             raise
         finally:
