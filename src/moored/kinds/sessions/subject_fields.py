@@ -5,6 +5,7 @@
 ``@listed``        when a session was listed last
 ``@revoked``       when somebody else ended one last
 ``@ended``         when all were ended last
+``@checked``       a remember-me cookie with a check was given, so that none without one is taken
 ``s.<selector>``   a live session (``subjects.Entry``)
 ``e.<selector>``   a session that is being ended, and why (``EndReason.code``)
 ``b.<name>``       a browser that remembers the subject (``browsers.Browser``)
