@@ -8,6 +8,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable, Mapping
 from importlib import import_module
 from pathlib import Path
@@ -28,8 +29,13 @@ ENGINES = {
     "unix": "moored.engines.redis:RedisEngine",
 }
 
+# Databases for which an engine is planned, by the schemes that are usual; docs/status.md has them.
+PLANNED = ("postgresql", "postgres", "mysql", "mariadb", "mongodb", "memcached")
+
 # Schemes of files, whose names may have an @; "" is that of a plain path.
 WITHOUT_USER = ("sqlite", "")
+
+_HOST_AND_PORT = re.compile(r"[\w.-]+:\d{2,5}(/\d*)?")  # to which somebody forgot the scheme
 
 
 def seconds(text: str) -> float:
@@ -195,10 +201,13 @@ def _parts(url: str) -> SplitResult | None:
 
 def _engine(scheme: str, url: str) -> type[Any]:
     if scheme not in ENGINES:
+        meant = f" Did you mean redis://{url}?" if _HOST_AND_PORT.fullmatch(url) else ""
         if not scheme:
-            what = f"the state's URL {redacted(url)!r} has no scheme."
+            what = f"the state's URL {redacted(url)!r} has no scheme.{meant}"
+        elif scheme.partition("+")[0] in PLANNED:
+            what = f"{scheme}: cannot be used yet (docs/status.md says what can)."
         else:
-            what = f"there is no engine for {scheme}:.{did_you_mean(scheme, ENGINES, '{}:')}"
+            what = f"there is no engine for {scheme}:.{meant or did_you_mean(scheme, ENGINES, '{}:')}"
         raise ConfigurationError(
             f"{what} Give one of {', '.join(name + ':' for name in ENGINES)} - for example"
             " sqlite:///shop.db or redis://localhost:6379/0."

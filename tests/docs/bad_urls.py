@@ -12,7 +12,10 @@ from moored import State
 # What is in the table's second column, too.
 URLS = {
     "url-no-scheme": "/var/lib/shop.db",
-    "url-unknown-scheme": "postgresql://localhost/shop",
+    "url-host-and-port": "localhost:6379",
+    "url-address-and-port": "127.0.0.1:6379/0",
+    "url-planned-scheme": "postgresql://localhost/shop",
+    "url-unknown-scheme": "etcd://localhost/shop",
     "url-misspelt-scheme": "sqlit:///shop.db",
     "url-bad-port": "redis://localhost:port/0",
     "url-port-too-large": "redis://localhost:99999/0",

@@ -397,7 +397,8 @@ def nested(levels: int, wrap: Callable[[Any], Any] = lambda v: [v]) -> Any:
 
 
 FLATTER = "nested deeper than the limit, or contains itself; make it flatter"
-UNKNOWN = f"a value of type {__name__}.Item cannot be stored; store plain values instead"
+PLAIN = "store plain values (str, numbers, bytes, lists, dicts, sets, dates, UUIDs) instead"
+UNKNOWN = f"a value of type {__name__}.Item cannot be stored; {PLAIN}"
 REFUSED: list[tuple[object, type[MisuseError], str]] = [
     (
         {"cart": [0, 1, 2, {"price": Decimal("NaN")}]},
@@ -411,8 +412,8 @@ REFUSED: list[tuple[object, type[MisuseError], str]] = [
         "a Decimal Infinity cannot be stored; store None or a string instead",
     ),
     (Item(), EncodingError, UNKNOWN),
-    (object, EncodingError, "a value of type type cannot be stored; store plain values instead"),
-    ({"a": 1j}, EncodingError, "a: a value of type complex cannot be stored; store plain values instead"),
+    (object, EncodingError, f"a value of type type cannot be stored; {PLAIN}"),
+    ({"a": 1j}, EncodingError, f"a: a value of type complex cannot be stored; {PLAIN}"),
     (bytearray(b"x"), EncodingError, "a value of type bytearray cannot be stored; store bytes instead"),
     (
         [memoryview(b"x")],
@@ -427,12 +428,12 @@ REFUSED: list[tuple[object, type[MisuseError], str]] = [
     (
         msgspec.msgpack.Ext(1, b""),
         EncodingError,
-        "a value of type msgspec.msgpack.Ext cannot be stored; store plain values instead",
+        f"a value of type msgspec.msgpack.Ext cannot be stored; {PLAIN}",
     ),
     (
         msgspec.Raw(b"\xc1"),
         EncodingError,
-        "a value of type msgspec.Raw cannot be stored; store plain values instead",
+        f"a value of type msgspec.Raw cannot be stored; {PLAIN}",
     ),
     ({"a": {True: 1}}, EncodingError, "a: a key of type bool cannot be stored; use str or int keys"),
     ({1.5: 1}, EncodingError, "a key of type float cannot be stored; use str or int keys"),
@@ -482,12 +483,12 @@ REFUSED: list[tuple[object, type[MisuseError], str]] = [
     (
         {"x" * 60: 1j},
         EncodingError,
-        f"['{'x' * 37}…']: a value of type complex cannot be stored; store plain values instead",
+        f"['{'x' * 37}…']: a value of type complex cannot be stored; {PLAIN}",
     ),
     (
         {"tags": {"a", (1, frozenset({1j}))}},
         EncodingError,
-        "tags{…}[1]{…}: a value of type complex cannot be stored; store plain values instead",
+        f"tags{{…}}[1]{{…}}: a value of type complex cannot be stored; {PLAIN}",
     ),
     (nested(33), TooLargeError, f"[0][0][0][0]…[0][0][0][0]: {FLATTER}"),
     (nested(33, lambda v: {"a": v}), TooLargeError, f"a.a.a.a….a.a.a.a: {FLATTER}"),

@@ -97,7 +97,7 @@ def test_what_is_missing_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     ("words", "status", "said"),
     [
         (("--redis", "sqlite:///shop.db"), 2, "must be a redis:"),
-        (("--redis", "redis://127.0.0.1:{closed}"), 3, "cannot be used"),
+        (("--redis", "redis://127.0.0.1:{closed}"), 3, "Connection refused. Look whether it runs"),
         (("--svg", "nowhere/it.svg"), 2, "no folder 'nowhere'"),
         (("--scene", "opera"), 2, "'opera' is not one of"),
         (("--seed", "-1"), 2, "-1 is not in the range"),

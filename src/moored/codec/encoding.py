@@ -242,8 +242,9 @@ _MARKERS: Final[dict[type, Callable[[Any, int, _Walk], Any]]] = {
 }
 
 _ADVICE: Final[dict[type, str]] = {Enum: "its value", bytearray: "bytes", memoryview: "bytes"}
+_PLAIN: Final = "plain values (str, numbers, bytes, lists, dicts, sets, dates, UUIDs)"
 
 
 def _refusal(kind: type) -> str:
-    advice = next((_ADVICE[base] for base in kind.__mro__ if base in _ADVICE), "plain values")
+    advice = next((_ADVICE[base] for base in kind.__mro__ if base in _ADVICE), _PLAIN)
     return f"a value of type {type_name(kind)} cannot be stored; store {advice} instead"

@@ -57,7 +57,10 @@ def _version(url: str) -> str:
         with redis.Redis.from_url(url, socket_timeout=TIMEOUT, socket_connect_timeout=TIMEOUT) as client:
             return str(client.info("server")["redis_version"])
     except (redis.RedisError, ValueError, TypeError) as error:
-        raise NotRun(f"the Redis that was named cannot be used: {error}") from error
+        raise NotRun(
+            f"the Redis that was named cannot be used: {str(error).rstrip('.')}. Look whether it runs, and"
+            " whether --redis or MOORED_PROVE_REDIS names it"
+        ) from error
 
 
 def _remove(url: str, prefix: str) -> None:
@@ -69,5 +72,6 @@ def _remove(url: str, prefix: str) -> None:
                 client.unlink(key)
     except redis.RedisError as error:
         raise NotRun(
-            f"the keys that begin with {prefix} were not removed from the Redis that was named: {error}"
+            f"the keys that begin with {prefix} were not removed from the Redis that was named:"
+            f" {str(error).rstrip('.')}"
         ) from error

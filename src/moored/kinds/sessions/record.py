@@ -236,7 +236,7 @@ def check_size(fields: Fields, settings: SessionSettings, before: Mapping[str, b
     if len(fields) > settings.most and (count := _count(fields)) > max(settings.most, _count(before)):
         raise TooLargeError(
             f"the session has {count} fields, {settings.most} are allowed. Keep lists in one field, or raise"
-            " the limit on fields."
+            " MOORED_SESSION_MAX_FIELDS."
         )
     size = bytes_of(fields)
     if size > settings.largest and size > bytes_of(before):
@@ -246,7 +246,7 @@ def check_size(fields: Fields, settings: SessionSettings, before: Mapping[str, b
         raise TooLargeError(
             f"the session has {size} bytes, {settings.largest} are allowed; its largest field is {name[1:]!r}"
             f" with {len(fields.get(name, b''))}. Store large data elsewhere and its key in the session, or"
-            " raise the limit on size."
+            " raise MOORED_SESSION_MAX_BYTES."
         )
 
 
