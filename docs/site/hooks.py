@@ -6,15 +6,18 @@ whose text is the name of a page's file, as it suits a repository, shows the pag
 
 A table most of whose rows begin with a name in code, such as those of settings, or that has prose side
 by side, is marked, and its cells with what stands above them: where the screen is narrow, ``moored.css``
-sets each row as a block.
+sets each row as a block.  There the picture of ``moored prove`` is too small to be read: below it stands, as
+such a table, what it says.
 """
 
 from __future__ import annotations
 
 import posixpath
 import re
+from html import escape
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree
 
 from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.structure.files import File, Files
@@ -36,6 +39,8 @@ _ROW = re.compile(r"<tr>\s*(.*?)\s*</tr>", re.DOTALL)
 _CELL = re.compile(r"<(t[hd])\b([^>]*)>(.*?)</\1>", re.DOTALL)
 _TAG = re.compile(r"<[^>]+>")
 _NAMED = re.compile(r"<tr>\s*<td[^>]*><code>")
+_PROVED = re.compile(r'<p><img [^>]*images/prove\.svg"[^>]*></p>')
+PICTURE = ROOT / "docs" / "images" / "prove.svg"
 PROSE = 40  # characters of a cell from which columns side by side are too narrow on a phone
 
 
@@ -65,8 +70,21 @@ def on_page_markdown(markdown: str, page: Page, **_: Any) -> str:
 
 
 def on_page_content(html: str, **_: Any) -> str:
-    """Mark tables that are too wide for a phone."""
-    return _TABLE.sub(lambda table: _marked(table[0]), html)
+    """Mark tables that are too wide for a phone, and say in one what a picture is too wide for."""
+    html = _TABLE.sub(lambda table: _marked(table[0]), html)
+    return _PROVED.sub(lambda picture: picture[0] + proved(), html)
+
+
+def proved() -> str:
+    """What the picture of ``moored prove`` says of each scene, from the titles of its bars."""
+    rows: dict[str, list[str]] = {}
+    for bar in ElementTree.parse(PICTURE).iterfind(".//{*}g/{*}title"):
+        side, _, rest = (bar.text or "").partition(", ")
+        scene, _, said = rest.rpartition(": ")
+        cells = rows.setdefault(scene, [f"<td>{escape(scene)}</td>"])
+        cells.append(f'<td data-head="{escape(side)}">{escape(said)}</td>')
+    body = "".join(f"<tr>{''.join(cells)}</tr>" for cells in rows.values())
+    return f'<div class="narrow"><table data-blocks=""><tbody>{body}</tbody></table></div>'
 
 
 def _marked(table: str) -> str:

@@ -30,6 +30,20 @@ def test_every_picture_is_shown_and_says_what_it_shows() -> None:
         assert title.text
 
 
+def test_what_the_proof_s_picture_says_stands_below_it_on_phones() -> None:
+    hooks = runpy.run_path(str(DOCS / "site" / "hooks.py"))
+    path = IMAGES / "prove.svg"
+    described = ElementTree.parse(path).getroot().findtext("{http://www.w3.org/2000/svg}desc")
+    table = ElementTree.fromstring(hooks["proved"]())
+    rows = [[(cell.get("data-head"), cell.text) for cell in row] for row in table.iter("tr")]
+    said = [f"{row[0][1]}: {', '.join(f'{side} {words}' for side, words in row[1:])}." for row in rows]
+    assert " ".join(said) == described
+    for page in ("README.md", "prove.md"):
+        link = f'<p><img alt="" src="{path.relative_to(DOCS)}" /></p>'
+        assert f"({path.relative_to(DOCS)})" in (DOCS / page).read_text()
+        assert hooks["on_page_content"](link) == link + hooks["proved"]()
+
+
 def test_pictures_need_nothing_from_elsewhere() -> None:
     for picture in IMAGES.glob("*.svg"):
         assert _elsewhere(picture) == [], picture.name
