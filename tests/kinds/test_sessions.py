@@ -47,7 +47,7 @@ def visitor(place: Place, settings: SessionSettings = SETTINGS, **fields: Any) -
 
 
 def member(place: Place, subject: str, settings: SessionSettings = SETTINGS, **fields: Any) -> Credential:
-    gate = place.run(signing_in(subject, settings))
+    gate = place.run(signing_in(subject))
     made: Saved[Credential] = place.run(
         login(None, packed(**fields), gate, settings, origin=Origin("Firefox", "::1"))
     )
@@ -108,7 +108,7 @@ def test_declared_rules(place: Place) -> None:
 def test_the_old_cookie_is_dead_after_a_login(place: Place) -> None:
     planted = visitor(place, cart=["x"], csrf_token="planted")
     session = place.run(load(planted))
-    saved = place.run(login(session, packed(user_id=1), place.run(signing_in("ann", SETTINGS)), SETTINGS))
+    saved = place.run(login(session, packed(user_id=1), place.run(signing_in("ann")), SETTINGS))
     assert saved.credential.selector == planted.selector
     assert place.run(look(planted)) == Outdated(recently=True)
     signed = place.run(load(saved.credential))
@@ -120,7 +120,7 @@ def test_the_old_cookie_is_dead_after_a_login(place: Place) -> None:
 def test_another_person_gets_another_session_without_the_first_ones_data(place: Place) -> None:
     ann = member(place, "ann", secret="hers")
     session = place.run(load(ann))
-    saved = place.run(login(session, packed(user_id="bob"), place.run(signing_in("bob", SETTINGS)), SETTINGS))
+    saved = place.run(login(session, packed(user_id="bob"), place.run(signing_in("bob")), SETTINGS))
     assert saved.credential.selector != ann.selector
     assert values(place.run(load(saved.credential))) == {"user_id": "bob"}
     assert place.run(load(ann)) is None
@@ -134,7 +134,7 @@ def test_also_where_the_identity_was_removed_first(place: Place) -> None:
     assert session.subject is None
     assert session.owner == "ann"
     assert values(session) == {"secret": "hers"}
-    saved = place.run(login(session, {}, place.run(signing_in("bob", SETTINGS)), SETTINGS))
+    saved = place.run(login(session, {}, place.run(signing_in("bob")), SETTINGS))
     assert values(place.run(load(saved.credential))) == {}
 
 
@@ -154,7 +154,7 @@ def test_a_logout_is_final(place: Place) -> None:
 
 def test_everywhere_leaves_none_and_refuses_logins_begun_before(place: Place) -> None:
     devices = [member(place, "ann") for _ in range(3)]
-    gate = place.run(signing_in("ann", SETTINGS))
+    gate = place.run(signing_in("ann"))
     kept = devices[1]
     place.do(lambda state: state.sessions.revoke_subject("ann", keep=kept.selector))
     assert [place.run(load(device)) is not None for device in devices] == [False, True, False]
@@ -183,24 +183,24 @@ def test_lists_and_revokes_ones_own_only(place: Place) -> None:
 
 def remembered(place: Place, browser: str = "") -> tuple[Credential, str]:
     """A session that a browser signed in to by its cookie, or for the first time; and the browser's name."""
-    gate = place.run(signing_in("ann", SETTINGS))
+    gate = place.run(signing_in("ann"))
     gate = gate.by_cookie(browser) if browser else replace(gate, wanted=True)
     made: Saved[Credential] = place.run(login(None, {}, gate, SETTINGS))
     assert made.credential
-    assert remembers(place.run(signing_in("ann", SETTINGS)).record, made.session.browser)
+    assert remembers(place.run(signing_in("ann")).record, made.session.browser)
     assert made.session.browser == browser or not browser
     return made.credential, made.session.browser
 
 
 def is_remembered(place: Place, browser: str) -> bool:
-    gate = place.run(signing_in("ann", SETTINGS))
+    gate = place.run(signing_in("ann"))
     return proven(value_for(gate, browser, RING), gate, RING) is not None
 
 
 def test_with_a_session_its_browser_is_forgotten(place: Place) -> None:
     (here, mine), (first, lost) = remembered(place), remembered(place)
     there = [first, remembered(place, lost)[0]]
-    gate = place.run(signing_in("ann", SETTINGS))
+    gate = place.run(signing_in("ann"))
     assert place.do(lambda state: state.sessions.revoke(there[0].selector, subject="bob")) is False
     assert is_remembered(place, lost)
     assert place.do(lambda state: state.sessions.revoke(there[0].selector, subject="ann")) is True

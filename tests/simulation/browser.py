@@ -41,7 +41,7 @@ def member(world: World, subject: str, /, **values: Any) -> Credential:
 
 async def _member(subject: str, change: Change) -> Saved[Credential]:
     made = await create(change, SETTINGS)
-    return await login(made.session, {}, await signing_in(subject, SETTINGS), SETTINGS)
+    return await login(made.session, {}, await signing_in(subject), SETTINGS)
 
 
 # --- Requests ---------------------------------------------------------------------------------
@@ -86,7 +86,7 @@ async def enter(
     session: Session | None, subject: str, change: Change, settings: SessionSettings = SETTINGS
 ) -> Saved[Credential]:
     """Read the gate and sign in, as one operation."""
-    return await login(session, change, await signing_in(subject, settings), settings)
+    return await login(session, change, await signing_in(subject), settings)
 
 
 def encoded(values: dict[str, Any]) -> dict[str, bytes | None]:

@@ -74,7 +74,7 @@ async def _renew(world: World, cookie: Credential) -> Credential | None:
     session = await world.call(load(cookie))
     if session is None or session.subject is None:
         return None
-    gate = replace(await world.call(signing_in(session.subject, SETTINGS)), renews=True)
+    gate = replace(await world.call(signing_in(session.subject)), renews=True)
     return (await world.call(login(session, {}, gate, SETTINGS))).credential
 
 
@@ -147,7 +147,7 @@ def everywhere_leaves_none(world: World) -> Story:
 
     async def attacker() -> tuple[Saved[Credential] | None, bool]:
         after = bool(done)
-        gate = await world.call(signing_in("ann", SETTINGS))  # then the password is looked at
+        gate = await world.call(signing_in("ann"))  # then the password is looked at
         session = await world.call(load(planted))
         return (None if session is None else await world.call(login(session, {}, gate, SETTINGS))), after
 
@@ -169,7 +169,7 @@ def everywhere_leaves_none(world: World) -> Story:
 def a_login_between_cannot_escape(world: World) -> Story:
     """Who proved who they are before the log-out-everywhere is refused or ended, old or new selector."""
     planted, other = visitor(world), member(world, "bob", secret="b")
-    gate = world.run(signing_in("ann", SETTINGS))
+    gate = world.run(signing_in("ann"))
 
     async def attacker(cookie: Credential | None) -> Saved[Credential] | None:
         session = None if cookie is None else await world.call(load(cookie))
@@ -196,7 +196,7 @@ def an_old_password(world: World) -> Story:
     password = ["old"]
 
     async def attacker() -> None:
-        gate = await world.call(signing_in("ann", SETTINGS))
+        gate = await world.call(signing_in("ann"))
         session = await world.call(load(planted))
         if password[0] == "old":
             await world.call(login(session, {}, gate, SETTINGS))
@@ -216,7 +216,7 @@ def a_slow_proof(world: World) -> Story:
     """A sign-in whose proof took minutes stays on the list, whoever looks at the list meanwhile."""
     cookie = visitor(world)
     member(world, "ann")
-    gate = world.run(signing_in("ann", SETTINGS))
+    gate = world.run(signing_in("ann"))
     world.faults = ("unanswered", "crash")
     world.jump(5 * 60_000)
     out = yield {
@@ -260,7 +260,7 @@ def listing_prunes_only_the_stale(world: World) -> Story:
 
 async def _listed_only(cookie: Credential) -> None:
     """What a sign-in leaves behind that died between its steps."""
-    await enlist(await signing_in("ann", SETTINGS), cookie.selector, Origin(), SETTINGS)
+    await enlist(await signing_in("ann"), cookie.selector, Origin(), SETTINGS)
 
 
 @scene
@@ -368,7 +368,7 @@ def over_the_maximum_while_everywhere(world: World) -> Story:
 def a_list_that_is_lost(world: World) -> Story:
     """Where the subject's record is lost, a sign-in under way is refused; the next one begins a new list."""
     planted = visitor(world)
-    gate = world.run(signing_in("ann", SETTINGS))
+    gate = world.run(signing_in("ann"))
     world.evict(subject_key("ann"))
 
     async def old() -> Saved[Credential] | None:

@@ -38,7 +38,7 @@ class Browser:
     def __init__(self, world: World, *, named: bool = True) -> None:
         self.other: Credential = member(world, "ann")  # another device of hers, which is never ended
         self.world = world
-        gate = world.run(signing_in("ann", SETTINGS))
+        gate = world.run(signing_in("ann"))
         saved = world.run(login(None, {}, replace(gate, wanted=named), SETTINGS))
         self.session: Session = saved.session
         self.cookie: Credential | None = saved.credential
@@ -46,7 +46,7 @@ class Browser:
 
     async def come_back(self, settings: SessionSettings = SETTINGS) -> Saved[Credential] | None:
         """A request that has nothing but the remember-me cookie; None if that is not good."""
-        gate = await self.world.call(signing_in("ann", settings))
+        gate = await self.world.call(signing_in("ann"))
         shown = proven(self.value, gate, RING)
         if shown is None:
             return None
@@ -54,7 +54,7 @@ class Browser:
 
     def is_good(self) -> bool:
         """Would the cookie sign her in now?"""
-        gate = self.world.run(signing_in("ann", SETTINGS))
+        gate = self.world.run(signing_in("ann"))
         return proven(self.value, gate, RING) is not None
 
     def sessions(self) -> set[str]:
@@ -150,7 +150,7 @@ def a_password_beside_the_revocation(world: World) -> Story:
     cookie = browser.cookie
 
     async def give_the_password() -> Saved[Credential]:
-        gate = await world.call(signing_in("ann", SETTINGS))
+        gate = await world.call(signing_in("ann"))
         assert cookie is not None
         session = await world.call(load(cookie))
         return await world.call(login(session, {}, _remembering(gate, browser), SETTINGS))
@@ -159,7 +159,7 @@ def a_password_beside_the_revocation(world: World) -> Story:
     signed = out["password"].value if out["password"].acknowledged else None
     if signed is None:
         return
-    gate = world.run(signing_in("ann", SETTINGS))  # whoever reads finishes what was interrupted
+    gate = world.run(signing_in("ann"))  # whoever reads finishes what was interrupted
     session = proved(world, signed.credential)
     if session is not None:
         assert proven(value_for(gate, session.browser, RING), gate, RING), "it is not remembered"
@@ -230,7 +230,7 @@ def a_new_cookie_is_no_new_session(world: World) -> Story:
 
     async def renew() -> Saved[Credential] | None:
         session = browser.session
-        gate = await world.call(signing_in("ann", SETTINGS))
+        gate = await world.call(signing_in("ann"))
         return await world.call(login(session, {}, replace(gate, renews=True), SETTINGS))
 
     out = yield {"renew": renew(), "revoke": browser.revoke()}
@@ -252,7 +252,7 @@ def more_browsers_than_are_remembered(world: World) -> Story:
     planted = visitor(world)
 
     async def enter() -> Saved[Credential]:
-        gate = await world.call(signing_in("ann", settings))
+        gate = await world.call(signing_in("ann"))
         session = await world.call(load(planted))
         return await world.call(login(session, {}, replace(gate, wanted=True), settings))
 

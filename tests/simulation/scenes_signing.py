@@ -185,7 +185,7 @@ def clearing_before_the_login(world: World) -> Story:
         session = await world.call(load(cookie))
         if session is None:
             return None
-        gate = await world.call(signing_in("ann", SETTINGS))
+        gate = await world.call(signing_in("ann"))
         return await world.call(login(session, encoded({"hello": 1}), gate, SETTINGS, cleared=True))
 
     out = yield {"late": edit(world, cookie, setting(evil=1)), "login": clear_and_sign_in()}
@@ -240,7 +240,7 @@ def a_form_that_is_sent_twice(world: World) -> Story:
 def signing_in_without_a_session(world: World) -> Story:
     """A browser without a session: its sign-in is refused or ended by a log-out-everywhere beside it."""
     member(world, "ann")
-    gate = world.run(signing_in("ann", SETTINGS))
+    gate = world.run(signing_in("ann"))
     out = yield {
         "login": world.call(login(None, encoded({"a": 1}), gate, SETTINGS)),
         "fresh": world.call(enter(None, "ann", encoded({"a": 1}))),

@@ -70,7 +70,7 @@ async def _carry(old: Old, proof: OldProof, settings: SessionSettings, record: R
         session = old.session(proof, row)
         try:
             if session.owner is not None:
-                gate = await signing_in(session.owner, settings)
+                gate = await signing_in(session.owner)
                 if ended_since(gate, session):
                     await old.mark(proof, row)
                     return await _end(old, proof, settings, record)

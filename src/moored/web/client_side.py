@@ -138,7 +138,7 @@ class ClientSide:
 
     async def signing_in(self, subject: str) -> Gate:
         """The epoch of the subject's record, if it is compared."""
-        return await signing_in(subject, self.settings) if self.revocable else Gate(subject, b"")
+        return await signing_in(subject) if self.revocable else Gate(subject, b"")
 
     async def login(
         self, session: Session | None, change: Change, gate: Gate, *, cleared: bool, origin: Origin

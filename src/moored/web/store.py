@@ -119,7 +119,7 @@ class ServerSide:
 
     def signing_in(self, subject: str) -> Program[Gate]:
         """The epoch of the subject's record."""
-        return signing_in(subject, self.settings)
+        return signing_in(subject)
 
     def login(
         self, session: Session | None, change: Change, gate: Gate, *, cleared: bool, origin: Origin

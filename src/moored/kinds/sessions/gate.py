@@ -35,6 +35,9 @@ from moored.kinds.sessions.subjects import (
 
 Answer = TypeVar("Answer")
 
+# Milliseconds for which an epoch waits for its first sign-in: a visitor may ask for any name.
+WAITS = DAY // 24
+
 
 class Password(Struct, frozen=True):
     """The subject gives a proof in this request, of whatever sort."""
@@ -79,7 +82,7 @@ class Gate(Struct, frozen=True):
         return replace(self, browser="", wanted=True) if ended and self.browser == ended else self
 
 
-async def signing_in(subject: str, settings: SessionSettings) -> Gate:
+async def signing_in(subject: str) -> Gate:
     """The gate, to be read *before* the subject proves who they are.
 
     A log-out-everywhere between here and the login refuses the login.
@@ -87,7 +90,7 @@ async def signing_in(subject: str, settings: SessionSettings) -> Gate:
     record = await read_subject(subject)
     while record is None:
         epoch = secrets.token_hex(8).encode()
-        made = await Put(subject_key(subject), {"@epoch": epoch}, version=0, ttl=_outlives(settings))
+        made = await Put(subject_key(subject), {"@epoch": epoch}, version=0, ttl=WAITS)
         if isinstance(made, Written) and not made.overtaken:
             return Gate(subject, epoch)
         record = await read_subject(subject)
