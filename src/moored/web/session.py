@@ -77,15 +77,17 @@ class WebSession(LazySession):
             if store.at_once(session):
                 self._carry(store.everywhere(session.owner, session.selector))
                 return
-            gate = draft.gate
-            was = None if gate is None else self._carry(store.signing_in(session.owner))
-            self._carry(store.everywhere(session.owner, session.selector))
-            draft.login = (
-                session.owner
-            )  # it is on no list: its cookie says that it is younger than the ending
-            if gate is None or was is None or (gate.subject, gate.epoch) == (was.subject, was.epoch):
-                # What this request itself has ended does not refuse it; what others have, does.
-                draft.gate = self._carry(store.signing_in(session.owner))
+            gate, owner = draft.gate, session.owner
+            overtaken = (
+                gate is not None
+                and gate.subject == owner
+                and gate.epoch != self._carry(store.signing_in(owner)).epoch
+            )
+            self._carry(store.everywhere(owner, session.selector))
+            # It is on no list: its cookie says that it is younger than the ending.
+            draft.login = owner
+            if not overtaken:  # what this request itself ends does not refuse it; what others ended does
+                draft.gate = self._carry(store.signing_in(owner))
             return
         try:
             self._carry(store.everywhere(session.owner))
