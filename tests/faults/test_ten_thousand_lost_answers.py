@@ -47,6 +47,7 @@ def test_ten_thousand_faults(redis_server: RedisServer, redis_url: str) -> None:
             thread.start()
         for thread in threads:
             thread.join()
+        state.close()
         proxy.deliver()
         fired = Counter(proxy.fired)
     assert not errors, errors[:1]
