@@ -304,7 +304,8 @@ class Remembering(LoginManager):
         me.sending = Sending(like, Wanted(gate))
 
     def _clear_cookie(self, response: Response) -> None:
-        _forget_shown(_session()[1])
+        if isinstance(current_app.session_interface, RememberingInterface):
+            _forget_shown(_session()[1])
         super()._clear_cookie(response)
         _accompany(response, response, "")
 

@@ -955,6 +955,18 @@ def test_sessions_in_cookies(close: Close, url: str | None) -> None:
         assert me(browser(app, **remember_cookies(client))) == "ann"
 
 
+def test_moored_is_not_asked_about_an_interface_that_took_its_place(close: Close) -> None:
+    """By then the app's login manager carries epochs."""
+    app = close(make_app(MOORED_URL="memory:", moored=Moored))
+    assert me(browser(app)) == "302"
+    app.session_interface = SecureCookieSessionInterface()
+    client = browser(app)
+    assert client.post("/in/ann?remember").status_code == 200
+    assert me(client) == "ann"
+    assert client.post("/out").status_code == 200
+    assert me(client) == "302"
+
+
 def test_moored_is_not_asked_about_other_session_interfaces(close: Close) -> None:
     app = close(make_app(MOORED_URL="memory:", moored=Moored))
     app.session_interface = SecureCookieSessionInterface()
