@@ -8,7 +8,6 @@ everywhere.
 
 from __future__ import annotations
 
-import base64
 import time
 from collections.abc import Callable, Iterable, Sequence
 from typing import Final
@@ -26,7 +25,7 @@ from moored.kinds.sessions.saving import Outdated, Saved
 from moored.kinds.sessions.settings import SessionSettings
 from moored.kinds.sessions.subjects import Origin, read_subject
 from moored.seal import LONGEST_CHECK, KeyRing
-from moored.web.cookies import MOST, MOST_GENUINE, TooManyCookiesError
+from moored.web.cookies import MOST, MOST_GENUINE, TooManyCookiesError, as_text, from_text
 
 LARGEST: Final = (
     3_800  # characters of a value: browsers keep 4,096 with name and attributes (RFC 6265bis, 5.7)
@@ -191,8 +190,7 @@ class ClientSide:
         if len(value) > LARGEST or not value.isascii():
             return None
         try:
-            raw = base64.b64decode(value[1:] + "=" * (-len(value[1:]) % 4), b"-_", validate=True)
-            body = self._verified(value[:1], raw)
+            body = self._verified(value[:1], from_text(value[1:]))
             contents = None if body is None else _decode(body)
         except (ValueError, RecursionError, msgspec.DecodeError):
             return None
@@ -224,7 +222,7 @@ class ClientSide:
         body = _encode(contents)
         ring = self.ring()
         raw = ring.seal(PURPOSE, body) if self.sealed else body + ring.check(PURPOSE, body, LONGEST_CHECK)
-        value = (SEALED if self.sealed else SIGNED) + base64.urlsafe_b64encode(raw).decode().rstrip("=")
+        value = (SEALED if self.sealed else SIGNED) + as_text(raw)
         if len(value) > LARGEST:
             name = max(contents.fields, key=lambda name: len(contents.fields[name]), default="")
             raise TooLargeError(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import re
 from collections.abc import Iterable
 
@@ -18,6 +19,16 @@ _DOMAIN = re.compile(r"\.?[\w-]+(\.[\w-]+)*")
 _PATH = re.compile(r"/[^;\x00-\x20\x7f]*")
 
 _same_site = one_of("Strict", "Lax", "None")
+
+
+def as_text(raw: bytes) -> str:
+    """Bytes as the value of a cookie: base64url without padding (RFC 4648, section 5)."""
+    return base64.urlsafe_b64encode(raw).decode().rstrip("=")
+
+
+def from_text(text: str) -> bytes:
+    """What ``as_text`` made the text of.  Raises ValueError."""
+    return base64.b64decode(text + "=" * (-len(text) % 4), b"-_", validate=True)
 
 
 def check_attributes(

@@ -6,13 +6,12 @@ from collections.abc import Collection
 from typing import Any, Literal
 
 from moored.codec import decode, encode
+from moored.codec.limits import SCALARS
 from moored.errors import CorruptRecord, MisuseError
 from moored.kinds.sessions.gate import Gate
 from moored.kinds.sessions.record import Proof, Session
 from moored.kinds.sessions.saving import Saved
 from moored.web.host import SessionHost, log
-
-SCALARS = frozenset({str, int, float, bool, bytes, type(None)})
 
 Fate = Literal["kept", "wiped", "ending", "ended"]
 """What becomes of the stored session: it is kept, even if emptied; a visitor's was cleared, so that a

@@ -24,6 +24,7 @@ from moored.kinds.sessions.record import SELECTOR_BYTES, Session, integer, selec
 from moored.kinds.sessions.settings import DAY, SessionSettings
 from moored.kinds.sessions.subjects import subject_key
 from moored.seal import KeyRing
+from moored.web.cookies import as_text, from_text
 from moored.web.draft import Draft
 
 PURPOSE: Final = "remember cookie"
@@ -47,7 +48,7 @@ def value_for(gate: Gate, browser: str, ring: KeyRing) -> str:
     """
     name = base64.b32decode(browser.upper())
     check = ring.check(OF_A_BROWSER if browser else PURPOSE, _said(gate, browser), CHECK_BYTES)
-    return base64.urlsafe_b64encode(name + check).decode().rstrip("=")
+    return as_text(name + check)
 
 
 def proven(value: str, gate: Gate, ring: KeyRing) -> Shown | None:
@@ -74,7 +75,7 @@ def _said(gate: Gate, browser: str) -> bytes:
 def shown_in(value: str) -> Shown | None:
     """What a cookie's value says; None if it cannot be one."""
     try:
-        raw = base64.b64decode(value + "=" * (-len(value) % 4), b"-_", validate=True)
+        raw = from_text(value)
     except ValueError:
         return None
     name, check = raw[:-CHECK_BYTES], raw[-CHECK_BYTES:]
