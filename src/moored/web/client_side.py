@@ -25,7 +25,7 @@ from moored.kinds.sessions.saving import Outdated, Saved
 from moored.kinds.sessions.settings import SessionSettings
 from moored.kinds.sessions.subjects import Origin, read_subject
 from moored.seal import LONGEST_CHECK, KeyRing
-from moored.web.cookies import MOST, MOST_GENUINE, TooManyCookiesError, as_text, from_text
+from moored.web.cookies import as_text, from_text, genuine
 
 LARGEST: Final = (
     3_800  # characters of a value: browsers keep 4,096 with name and attributes (RFC 6265bis, 5.7)
@@ -99,13 +99,7 @@ class ClientSide:
 
     async def proofs(self, cookies: Iterable[str]) -> Sequence[CookieProof]:
         """The sessions in the different cookies that were made with our keys and have not expired."""
-        different = dict.fromkeys(cookies)
-        if len(different) > MOST:
-            raise TooManyCookiesError
-        found = [proof for value in different if (proof := self._open(value)) is not None]
-        if len(found) > MOST_GENUINE:
-            raise TooManyCookiesError
-        return found
+        return genuine(cookies, self._open)
 
     def cookie(self, proof: CookieProof) -> str:
         """The value as it was made."""

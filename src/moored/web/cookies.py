@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import base64
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from typing import TypeVar
 
 from moored.errors import ConfigurationError
-from moored.kinds.sessions.record import Credential, from_cookie
-from moored.seal import KeyRing
 from moored.spelling import WrongWord, one_of
 
 MOST = 20  # different cookies of our name that are looked at
 MOST_GENUINE = 4  # of them that the engine is asked about
+
+Found = TypeVar("Found")
 
 _NAME = re.compile(r"[!#$%&'*+.^_`|~\w-]+", re.ASCII)  # a token (RFC 9110, section 5.6.2)
 _DOMAIN = re.compile(r"\.?[\w-]+(\.[\w-]+)*")
@@ -74,16 +75,17 @@ class TooManyCookiesError(ValueError):
     """There are so many cookies of our name that somebody must have planted some."""
 
 
-def genuine(values: Iterable[str], ring: KeyRing) -> list[Credential]:
-    """The different credentials in the cookies of our name; usually none or one.
+def genuine(values: Iterable[str], opened: Callable[[str], Found | None]) -> list[Found]:
+    """What the different cookies of our name prove; usually nothing or one thing.
 
-    Raises TooManyCookiesError for more cookies, or more genuine ones, than any browser has of
+    ``opened`` answers what a value proves, None if it is not genuine.  Raises
+    TooManyCookiesError for more cookies, or more genuine ones, than any browser has of
     its own accord.
     """
     different = dict.fromkeys(values)
     if len(different) > MOST:
         raise TooManyCookiesError
-    found = [credential for value in different if (credential := from_cookie(value, ring)) is not None]
+    found = [proof for value in different if (proof := opened(value)) is not None]
     if len(found) > MOST_GENUINE:
         raise TooManyCookiesError
     return found

@@ -10,7 +10,7 @@ from msgspec import Struct
 from moored.kinds.sessions import ending, saving, signing
 from moored.kinds.sessions.end_reason import EndReason
 from moored.kinds.sessions.gate import Gate, signing_in
-from moored.kinds.sessions.record import Change, Credential, Proof, Session, to_cookie
+from moored.kinds.sessions.record import Change, Credential, Proof, Session, from_cookie, to_cookie
 from moored.kinds.sessions.saving import Outdated, Saved
 from moored.kinds.sessions.settings import SessionSettings
 from moored.kinds.sessions.subjects import Origin
@@ -99,7 +99,8 @@ class ServerSide:
 
     async def proofs(self, cookies: Iterable[str]) -> Sequence[Credential]:
         """The different credentials with a good check."""
-        return genuine(cookies, self.ring())
+        ring = self.ring()
+        return genuine(cookies, lambda value: from_cookie(value, ring))
 
     def cookie(self, proof: Credential) -> str:
         """Selector, verifier and check."""
